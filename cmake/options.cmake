@@ -1,0 +1,18 @@
+# Compiler settings shared by all targets.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
+add_compile_definitions(_GNU_SOURCE FNL_VERSION="${PROJECT_VERSION}")
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes
+                    -Werror -ffp-contract=off -fno-math-errno)
+set(FNL_SANITIZE "" CACHE STRING "address,undefined or thread")
+if(FNL_SANITIZE)
+  add_compile_options(-fsanitize=${FNL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FNL_SANITIZE})
+endif()
+include_directories(${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)

@@ -1,0 +1,52 @@
+/* yaml.h - a YAML file as a tree of nodes that know their line and column (libyaml's parser).
+ * Anchors and aliases are refused (a bomb costs more than they give); duplicate keys are errors;
+ * depth, nodes and size are limited (base/limits.h). */
+#ifndef FNL_BASE_YAML_H
+#define FNL_BASE_YAML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+enum fnl_yaml_kind { FNL_YAML_SCALAR, FNL_YAML_SEQUENCE, FNL_YAML_MAP };
+
+struct fnl_yaml_node {
+    enum fnl_yaml_kind kind;
+    int line, column;    /* from 1; 0 for values that came from --set */
+    const char *scalar;  /* SCALAR: its text, NUL-terminated */
+    bool quoted;         /* SCALAR: in quotes, so never null, bool or number */
+    size_t count;        /* SEQUENCE, MAP: entries */
+    struct fnl_yaml_node **item;  /* SEQUENCE: items; MAP: values */
+    struct fnl_yaml_node **key;   /* MAP: keys (SCALAR nodes) */
+    struct fnl_yaml_node *parent; /* NULL for the root */
+};
+
+struct fnl_yaml; /* owns the nodes and the file's name */
+
+/* name is used in messages ("config.yaml:12:5: ..."). */
+int fnl_yaml_parse(const char *name, const char *text, size_t size, struct fnl_yaml **ret_doc,
+                   struct fnl_error *err);
+int fnl_yaml_load(const char *path, struct fnl_yaml **ret_doc, struct fnl_error *err);
+void fnl_yaml_free(struct fnl_yaml *doc); /* takes NULL */
+
+struct fnl_yaml_node *fnl_yaml_root(const struct fnl_yaml *doc); /* borrowed; a MAP or other */
+const char *fnl_yaml_name(const struct fnl_yaml *doc);
+
+/* Value of key in a map, or NULL. */
+struct fnl_yaml_node *fnl_yaml_get(const struct fnl_yaml_node *map, const char *key);
+
+/* Applies "path.to.key=value" (value parsed as YAML; list items by index: "model.1.units=64"). Maps on
+ * the way are made when absent. */
+int fnl_yaml_set(struct fnl_yaml *doc, const char *assignment, struct fnl_error *err);
+
+/* Writes the tree as YAML again (for the run folder). */
+struct fnl_buf;
+int fnl_yaml_print(const struct fnl_yaml *doc, struct fnl_buf *out);
+
+/* FNL_E_CONFIG "name:line:column: message" at node. */
+int fnl_yaml_fail(const struct fnl_yaml *doc, const struct fnl_yaml_node *node, const char *hint,
+                  struct fnl_error *err, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,136 @@
+/* impl.h - how an operator runs on a back end: the interface between planner/executor and back ends.
+ *
+ * A plan is an array of steps; a step is one node (or several, fused) with its operands resolved to
+ * (space, offset). One shard runs the steps in order on its rows; consecutive steps that are row-wise may
+ * be run block of rows by block of rows, so that what one step writes is still in cache when the next
+ * reads it. Steps never allocate, lock or fail: all that can fail is checked by plan(). */
+#ifndef FNL_ENGINE_IMPL_H
+#define FNL_ENGINE_IMPL_H
+
+#include "base/arena.h"
+#include "engine/exec.h"
+#include "engine/graph.h"
+
+/* How a tensor of logical (ONNX) shape lies in memory. */
+enum fnl_layout {
+    FNL_LAYOUT_PLAIN,         /* row-major in ONNX order */
+    FNL_LAYOUT_CHANNELS_LAST, /* rank 4 activations: N, H, W, C */
+    FNL_LAYOUT_NATIVE,        /* parameters, and their gradients: as the back end's param_layout says */
+};
+
+enum fnl_space {
+    FNL_SPACE_ARENA,    /* activations of one shard */
+    FNL_SPACE_PARAM,    /* weights, shared by all shards */
+    FNL_SPACE_GRADIENT, /* one shard's gradients, laid out like PARAM */
+    FNL_SPACE_CONST,
+    FNL_SPACE_FEED0,    /* graph input 0, 1, ...: the caller's rows, at the shard's first row */
+    FNL_SPACE_FEED1,
+    FNL_SPACE_FEED2,
+    FNL_SPACE_FEED3,
+    FNL_SPACES
+};
+
+struct fnl_operand {
+    int value;             /* graph value, or -1: absent */
+    enum fnl_space space;
+    enum fnl_layout layout;
+    enum fnl_dtype dtype;
+    struct fnl_shape shape; /* logical; dim[0] == FNL_DIM_BATCH when batched */
+    size_t offset;          /* bytes from the space's base */
+    size_t row_bytes;       /* bytes of one row when batched, else 0 */
+    size_t row_size;        /* elements of one row (batched) or of all (not) */
+};
+
+/* What changes from run to run, for one shard and one block of rows. */
+struct fnl_run {
+    unsigned char *base[FNL_SPACES];
+    unsigned char *scratch; /* at least the step's scratch_bytes, 64-byte aligned, private to the shard */
+    size_t row0, rows;      /* the block: rows [row0, row0 + rows) of the shard */
+    size_t shard_rows;      /* rows of the shard */
+    size_t batch_rows;      /* rows of the whole batch: the divisor of mean losses */
+    size_t first_row;       /* the shard's first row in the batch */
+    bool first_block;       /* row0 == 0: outputs that sum over rows are set, else added to */
+    uint64_t seed, step;    /* Dropout */
+};
+
+#define FNL_STEP_INPUTS 8
+#define FNL_STEP_OUTPUTS 4
+
+struct fnl_step {
+    const struct fnl_op_impl *impl;
+    const struct fnl_node *node;
+    struct fnl_operand in[FNL_STEP_INPUTS], out[FNL_STEP_OUTPUTS];
+    int in_count, out_count;
+    size_t scratch_bytes; /* set by plan() */
+    void *state;          /* set by plan(), in the plan's arena; NULL when not needed */
+    int activation;       /* fused activation after the op: enum of the back end, 0 = none */
+    bool mask_relu;       /* fused ReluGrad after a MaxPoolGrad */
+};
+
+/* Pointer to the block's first row (batched) or the tensor (not). NULL when absent. */
+static inline void *fnl_at(const struct fnl_run *run, const struct fnl_operand *o)
+{
+    if (o->value < 0) {
+        return NULL;
+    }
+    return run->base[o->space] + o->offset + run->row0 * o->row_bytes;
+}
+static inline float *fnl_f32(const struct fnl_run *run, const struct fnl_operand *o)
+{
+    return (float *)fnl_at(run, o);
+}
+
+struct fnl_op_impl {
+    enum fnl_op op;
+    const char *name; /* "ref.gemm", "cpu.conv.nhwc" */
+    int rank;         /* the highest that supports the node wins */
+    /* Each row of the output depends on the same row of the batched inputs alone (outputs that sum over rows are added up
+     * with first_block), so the executor may run it in blocks of rows. */
+    bool rowwise;
+    /* Layout wanted for input i / given for output i, when in question: 'p' plain, 'c' channels last, 's' same as the first rank 4
+     * operand whatever it is, 'n' native (parameter or its gradient). One letter per operand; the last repeats. */
+    const char *in_layout, *out_layout;
+    bool (*supports)(const struct fnl_graph *g, const struct fnl_node *node); /* NULL: always */
+    int (*plan)(struct fnl_step *step, struct fnl_arena *arena, struct fnl_error *err); /* (optional) */
+    void (*run)(const struct fnl_step *step, const struct fnl_run *run);
+    /* (optional) Steps that look across the whole batch (BatchNormalization): run() on every shard, then merge() once with all
+     * shards' runs, then finish() on every shard. row0 = 0 and rows = shard_rows for all. */
+    void (*merge)(const struct fnl_step *step, const struct fnl_run *runs, int shards);
+    void (*finish)(const struct fnl_step *step, const struct fnl_run *run);
+};
+
+/* How a parameter lies in the flat blocks. */
+struct fnl_param_layout {
+    size_t size; /* floats, padding included; padding is zero and stays zero */
+    int kind;    /* the back end's own */
+    int dims[6]; /* the back end's own */
+};
+
+/* One flat optimiser update over floats [begin, end) of the parameter block. */
+struct fnl_update {
+    const struct fnl_optimizer *optimizer;
+    float *value, *slot1, *slot2;   /* whole blocks */
+    float *const *gradient;         /* one block per shard; summed in order 0, 1, ... */
+    int gradient_count;
+    float learning_rate;
+    float gradient_scale;           /* from clipping by norm, 1 otherwise */
+    uint64_t step;                  /* from 1 */
+};
+
+struct fnl_backend {
+    const char *name;
+    const struct fnl_op_impl *const *impls; /* NULL-terminated list */
+    bool shards;                            /* may run with more than one shard */
+    /* (optional; plain row-major when NULL) */
+    int (*param_layout)(const struct fnl_graph *g, int value, struct fnl_param_layout *ret);
+    void (*param_pack)(const struct fnl_param_layout *l, const float *plain, float *native);
+    void (*param_unpack)(const struct fnl_param_layout *l, const float *native, float *plain);
+    void (*update)(const struct fnl_update *u, size_t begin, size_t end);
+    /* Sum of squares of the summed gradients over [begin, end), in double. */
+    double (*gradient_norm2)(float *const *gradient, int count, size_t begin, size_t end);
+};
+
+extern const struct fnl_backend fnl_backend_ref;
+extern const struct fnl_backend fnl_backend_cpu;
+
+#endif
