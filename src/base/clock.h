@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-uint64_t fnl_clock_ns(void);              /* monotonic */
-uint64_t fnl_clock_unix_ms(void);         /* wall clock */
+uint64_t fnl_clock_ns(void);      /* monotonic */
+uint64_t fnl_clock_unix_ms(void); /* wall clock */
 /* RFC 3339 UTC, "2026-11-24T10:38:19Z"; returns out. */
 const char *fnl_clock_text(uint64_t unix_ms, char out[32]);
 /* "1 h 02 min", "3 min 05 s", "12.3 s", "850 ms"; returns out. */

@@ -31,21 +31,25 @@ enum fnl_code {
 };
 
 struct fnl_error {
-    int code;          /* enum fnl_code */
-    int source_line;   /* where in Fournil's source it was raised */
+    int code;                /* enum fnl_code */
+    int source_line;         /* where in Fournil's source it was raised */
     const char *source_file; /* static string */
-    char message[768]; /* what and where, no trailing newline */
-    char hint[384];    /* what to do next, or "" */
+    char message[768];       /* what and where, no trailing newline */
+    char hint[384];          /* what to do next, or "" */
 };
 
 #define FNL_ERROR_INIT                                                                             \
-    { 0, 0, NULL, {0}, {0} }
+    {                                                                                              \
+        0, 0, NULL, {0},                                                                           \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
 
 /* Fills err (when not NULL) and returns code, so that callers write `return FNL_FAIL(...)`.
  * hint may be NULL. */
 int fnl_error_set(struct fnl_error *err, int code, const char *source_file, int source_line,
-                  const char *hint, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+                  const char *hint, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 #define FNL_FAIL(err, code, hint, ...)                                                             \
     fnl_error_set((err), FNL_E_##code, __FILE__, __LINE__, (hint), __VA_ARGS__)

@@ -33,7 +33,7 @@ bool fnl_path_is_dir(const char *path);
 int fnl_path_mkdirs(const char *path, struct fnl_error *err); /* like mkdir -p */
 /* Joined into a fresh string (fnl_free); b absolute wins. NULL when out of memory. */
 char *fnl_path_join(const char *a, const char *b);
-char *fnl_path_dirname(const char *path); /* fnl_free */
+char *fnl_path_dirname(const char *path);        /* fnl_free */
 const char *fnl_path_basename(const char *path); /* borrowed */
 
 /* Exclusive advisory lock (flock) on path, created when absent; freed by the kernel when the

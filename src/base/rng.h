@@ -24,9 +24,9 @@ enum fnl_rng_use {
 struct fnl_rng {
     uint32_t key[2];
     uint64_t stream;
-    uint64_t block;  /* next counter */
+    uint64_t block; /* next counter */
     uint32_t word[4];
-    int left;        /* words not yet handed out */
+    int left; /* words not yet handed out */
 };
 
 void fnl_rng_init(struct fnl_rng *r, uint64_t seed, enum fnl_rng_use use, uint32_t low);

@@ -1,27 +1,28 @@
-/* schema.h - configuration read by table. A table of fields says for each key its name, type, default,
- * range and meaning; one reader fills a plain struct from a YAML map by it, with every error naming
- * line, key and what was expected (an unknown key: the nearest known name), and docs/config.md is
- * printed from the same table. */
+/* schema.h - configuration read by table. A table of fields says for each key its name, type,
+ * default, range and meaning; one reader fills a plain struct from a YAML map by it, with every
+ * error naming line, key and what was expected (an unknown key: the nearest known name), and
+ * docs/config.md is printed from the same table. */
 #ifndef FNL_BASE_SCHEMA_H
 #define FNL_BASE_SCHEMA_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/yaml.h"
 
 enum fnl_field_kind {
-    FNL_FIELD_INT,    /* int64_t */
-    FNL_FIELD_FLOAT,  /* double */
-    FNL_FIELD_BOOL,   /* bool */
-    FNL_FIELD_STRING, /* const char *, owned by the arena */
-    FNL_FIELD_ENUM,   /* int, index into `names` */
-    FNL_FIELD_INTS,   /* struct fnl_ints: one number or a list of 1..8 */
-    FNL_FIELD_FLOATS, /* struct fnl_floats: one number or a list of 1..16 */
-    FNL_FIELD_STRINGS,/* struct fnl_strings */
-    FNL_FIELD_NODE,   /* struct fnl_yaml_node *: read by its own code */
+    FNL_FIELD_INT,     /* int64_t */
+    FNL_FIELD_FLOAT,   /* double */
+    FNL_FIELD_BOOL,    /* bool */
+    FNL_FIELD_STRING,  /* const char *, owned by the arena */
+    FNL_FIELD_ENUM,    /* int, index into `names` */
+    FNL_FIELD_INTS,    /* struct fnl_ints: one number or a list of 1..8 */
+    FNL_FIELD_FLOATS,  /* struct fnl_floats: one number or a list of 1..16 */
+    FNL_FIELD_STRINGS, /* struct fnl_strings */
+    FNL_FIELD_NODE,    /* struct fnl_yaml_node *: read by its own code */
 };
 
 struct fnl_ints {
@@ -40,7 +41,7 @@ struct fnl_strings {
 struct fnl_field {
     const char *name;
     enum fnl_field_kind kind;
-    size_t offset;            /* in the struct that is filled */
+    size_t offset; /* in the struct that is filled */
     bool required;
     const char *fallback;     /* default as YAML text, or NULL: zero */
     double min, max;          /* numbers; both 0 = no range */
@@ -48,8 +49,8 @@ struct fnl_field {
     const char *doc;          /* one sentence for docs/config.md */
 };
 
-/* Fills out by fields (terminated by name == NULL). `where` names the map in messages ("train"). Fields
- * not in the map get their default. map may be NULL: all defaults. Strings live in arena. */
+/* Fills out by fields (terminated by name == NULL). `where` names the map in messages ("train").
+ * Fields not in the map get their default. map may be NULL: all defaults. Strings live in arena. */
 int fnl_schema_read(const struct fnl_yaml *doc, const struct fnl_yaml_node *map, const char *where,
                     const struct fnl_field *fields, struct fnl_arena *arena, void *out,
                     struct fnl_error *err);

@@ -31,8 +31,7 @@ struct fnl_shape {
 };
 
 /* fnl_shape_make(2, 784, 128) */
-#define fnl_shape_make(rank, ...)                                                                  \
-    ((struct fnl_shape){(rank), {__VA_ARGS__}})
+#define fnl_shape_make(rank, ...) ((struct fnl_shape){(rank), {__VA_ARGS__}})
 
 bool fnl_shape_equal(const struct fnl_shape *a, const struct fnl_shape *b);
 /* Elements, a batch dimension counted as `batch`; -1 on overflow or a negative dimension. */

@@ -13,10 +13,10 @@ enum fnl_yaml_kind { FNL_YAML_SCALAR, FNL_YAML_SEQUENCE, FNL_YAML_MAP };
 
 struct fnl_yaml_node {
     enum fnl_yaml_kind kind;
-    int line, column;    /* from 1; 0 for values that came from --set */
-    const char *scalar;  /* SCALAR: its text, NUL-terminated */
-    bool quoted;         /* SCALAR: in quotes, so never null, bool or number */
-    size_t count;        /* SEQUENCE, MAP: entries */
+    int line, column;             /* from 1; 0 for values that came from --set */
+    const char *scalar;           /* SCALAR: its text, NUL-terminated */
+    bool quoted;                  /* SCALAR: in quotes, so never null, bool or number */
+    size_t count;                 /* SEQUENCE, MAP: entries */
     struct fnl_yaml_node **item;  /* SEQUENCE: items; MAP: values */
     struct fnl_yaml_node **key;   /* MAP: keys (SCALAR nodes) */
     struct fnl_yaml_node *parent; /* NULL for the root */
@@ -36,8 +36,8 @@ const char *fnl_yaml_name(const struct fnl_yaml *doc);
 /* Value of key in a map, or NULL. */
 struct fnl_yaml_node *fnl_yaml_get(const struct fnl_yaml_node *map, const char *key);
 
-/* Applies "path.to.key=value" (value parsed as YAML; list items by index: "model.1.units=64"). Maps on
- * the way are made when absent. */
+/* Applies "path.to.key=value" (value parsed as YAML; list items by index: "model.1.units=64"). Maps
+ * on the way are made when absent. */
 int fnl_yaml_set(struct fnl_yaml *doc, const char *assignment, struct fnl_error *err);
 
 /* Writes the tree as YAML again (for the run folder). */

@@ -1,11 +1,14 @@
 /* exec.h - plan once, replay many times.
  *
- *   graph -> fnl_params_create (the weights, laid out as the back end likes them, and the optimiser's state)
- *         -> fnl_exec_create  (a plan for up to `batch` rows: implementation per node, arena, threads)
+ *   graph -> fnl_params_create (the weights, laid out as the back end likes them, and the
+ * optimiser's state)
+ *         -> fnl_exec_create  (a plan for up to `batch` rows: implementation per node, arena,
+ * threads)
  *         -> fnl_exec_run / fnl_exec_train_step, any number of times; neither allocates.
  *
- * A training and an evaluation plan share one fnl_params. The batch is split into `shards`; each shard runs the whole
- * plan on its rows, gradients are summed in shard order, so results depend on `shards` and never on who ran what. */
+ * A training and an evaluation plan share one fnl_params. The batch is split into `shards`; each
+ * shard runs the whole plan on its rows, gradients are summed in shard order, so results depend on
+ * `shards` and never on who ran what. */
 #ifndef FNL_ENGINE_EXEC_H
 #define FNL_ENGINE_EXEC_H
 
@@ -24,15 +27,17 @@ enum fnl_optimizer_kind { FNL_SGD, FNL_ADAM, FNL_ADAMW };
 
 struct fnl_optimizer {
     enum fnl_optimizer_kind kind;
-    float momentum;        /* SGD */
-    bool nesterov;         /* SGD */
+    float momentum;              /* SGD */
+    bool nesterov;               /* SGD */
     float beta1, beta2, epsilon; /* Adam, AdamW */
-    float weight_decay;    /* SGD, Adam: L2 added to the gradient; AdamW: decoupled */
-    float clip_norm;       /* global L2 norm, 0 = off */
-    float clip_value;      /* each element, 0 = off */
+    float weight_decay;          /* SGD, Adam: L2 added to the gradient; AdamW: decoupled */
+    float clip_norm;             /* global L2 norm, 0 = off */
+    float clip_value;            /* each element, 0 = off */
 };
 #define FNL_OPTIMIZER_INIT                                                                         \
-    { FNL_SGD, 0.0F, false, 0.9F, 0.999F, 1e-8F, 0.0F, 0.0F, 0.0F }
+    {                                                                                              \
+        FNL_SGD, 0.0F, false, 0.9F, 0.999F, 1e-8F, 0.0F, 0.0F, 0.0F                                \
+    }
 
 /* ---- parameters ---- */
 struct fnl_params;
@@ -42,7 +47,8 @@ int fnl_params_create(const struct fnl_graph *g, const char *backend,
                       const struct fnl_optimizer *optimizer /* NULL: inference only */,
                       struct fnl_params **ret_params, struct fnl_error *err);
 void fnl_params_free(struct fnl_params *params); /* takes NULL */
-/* Row-major, ONNX order, by the graph's name. slot 0 = value, 1.. = optimiser state (SGD momentum: 1; Adam: m 1, v 2). */
+/* Row-major, ONNX order, by the graph's name. slot 0 = value, 1.. = optimiser state (SGD momentum:
+ * 1; Adam: m 1, v 2). */
 int fnl_params_slots(const struct fnl_params *params);
 int fnl_params_count(const struct fnl_params *params);
 const char *fnl_params_name(const struct fnl_params *params, int index);
@@ -58,16 +64,19 @@ int fnl_params_store(const struct fnl_params *params, struct fnl_graph *g, struc
 /* ---- execution ---- */
 struct fnl_exec_options {
     int version;
-    size_t batch;               /* most rows of one run */
-    int shards;                 /* parts of a batch; 0 = threads of the pool */
-    bool training;              /* the graph has gradients; steps update the parameters */
+    size_t batch;  /* most rows of one run */
+    int shards;    /* parts of a batch; 0 = threads of the pool */
+    bool training; /* the graph has gradients; steps update the parameters */
     enum fnl_precision precision;
-    uint64_t seed;              /* Dropout */
-    int loss_value;             /* training: value index of the per-sample loss; -1 otherwise */
-    int scores_value;           /* value whose argmax is compared with the labels (counts correct); -1 = none */
+    uint64_t seed;    /* Dropout */
+    int loss_value;   /* training: value index of the per-sample loss; -1 otherwise */
+    int scores_value; /* value whose argmax is compared with the labels (counts correct); -1 = none
+                       */
 };
 #define FNL_EXEC_OPTIONS_INIT                                                                      \
-    { 1, 64, 0, false, FNL_PRECISION_F32, 0, -1, -1 }
+    {                                                                                              \
+        1, 64, 0, false, FNL_PRECISION_F32, 0, -1, -1                                              \
+    }
 
 struct fnl_exec;
 int fnl_exec_create(const struct fnl_graph *g, struct fnl_params *params, struct fnl_pool *pool,
@@ -75,8 +84,9 @@ int fnl_exec_create(const struct fnl_graph *g, struct fnl_params *params, struct
                     struct fnl_error *err);
 void fnl_exec_free(struct fnl_exec *exec); /* takes NULL */
 
-/* Feed of one run: one pointer per graph input, in the graph's input order; rows consecutive rows. Image inputs ([N, C, H, W])
- * are given channels last (N, H, W, C) when images_channels_last, which costs nothing on the CPU. */
+/* Feed of one run: one pointer per graph input, in the graph's input order; rows consecutive rows.
+ * Image inputs ([N, C, H, W]) are given channels last (N, H, W, C) when images_channels_last, which
+ * costs nothing on the CPU. */
 struct fnl_feed {
     size_t rows;
     const void *const *input;
@@ -87,12 +97,13 @@ struct fnl_feed {
 int fnl_exec_run(struct fnl_exec *exec, const struct fnl_feed *feed, struct fnl_error *err);
 
 struct fnl_step_result {
-    double loss_sum;   /* over the rows, summed in row order */
-    uint64_t correct;  /* argmax(scores) == label, when there are labels */
-    double grad_norm;  /* when clipping by norm, else 0 */
+    double loss_sum;  /* over the rows, summed in row order */
+    uint64_t correct; /* argmax(scores) == label, when there are labels */
+    double grad_norm; /* when clipping by norm, else 0 */
 };
-/* Forward, backward, reduce, update. learning_rate is this step's (schedules live in train); step counts from 1 (Adam's bias
- * correction, Dropout's stream). A non-finite loss returns FNL_E_DIVERGED and leaves the parameters as they were. */
+/* Forward, backward, reduce, update. learning_rate is this step's (schedules live in train); step
+ * counts from 1 (Adam's bias correction, Dropout's stream). A non-finite loss returns
+ * FNL_E_DIVERGED and leaves the parameters as they were. */
 int fnl_exec_train_step(struct fnl_exec *exec, const struct fnl_feed *feed, double learning_rate,
                         uint64_t step, struct fnl_step_result *ret, struct fnl_error *err);
 /* After fnl_exec_run of a plan with loss/scores: the same sums for evaluation. */
@@ -105,7 +116,8 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
                            struct fnl_error *err);
 
 size_t fnl_exec_memory_bytes(const struct fnl_exec *exec);
-/* One line per step of the plan: node, op, implementation, ns (when profiled), for `--verbose` and docs. */
+/* One line per step of the plan: node, op, implementation, ns (when profiled), for `--verbose` and
+ * docs. */
 struct fnl_buf;
 int fnl_exec_describe(const struct fnl_exec *exec, struct fnl_buf *out);
 

@@ -1,9 +1,11 @@
-/* impl.h - how an operator runs on a back end: the interface between planner/executor and back ends.
+/* impl.h - how an operator runs on a back end: the interface between planner/executor and back
+ * ends.
  *
  * A plan is an array of steps; a step is one node (or several, fused) with its operands resolved to
- * (space, offset). One shard runs the steps in order on its rows; consecutive steps that are row-wise may
- * be run block of rows by block of rows, so that what one step writes is still in cache when the next
- * reads it. Steps never allocate, lock or fail: all that can fail is checked by plan(). */
+ * (space, offset). One shard runs the steps in order on its rows; consecutive steps that are
+ * row-wise may be run block of rows by block of rows, so that what one step writes is still in
+ * cache when the next reads it. Steps never allocate, lock or fail: all that can fail is checked by
+ * plan(). */
 #ifndef FNL_ENGINE_IMPL_H
 #define FNL_ENGINE_IMPL_H
 
@@ -15,7 +17,7 @@
 enum fnl_layout {
     FNL_LAYOUT_PLAIN,         /* row-major in ONNX order */
     FNL_LAYOUT_CHANNELS_LAST, /* rank 4 activations: N, H, W, C */
-    FNL_LAYOUT_NATIVE,        /* parameters, and their gradients: as the back end's param_layout says */
+    FNL_LAYOUT_NATIVE, /* parameters, and their gradients: as the back end's param_layout says */
 };
 
 enum fnl_space {
@@ -23,7 +25,7 @@ enum fnl_space {
     FNL_SPACE_PARAM,    /* weights, shared by all shards */
     FNL_SPACE_GRADIENT, /* one shard's gradients, laid out like PARAM */
     FNL_SPACE_CONST,
-    FNL_SPACE_FEED0,    /* graph input 0, 1, ...: the caller's rows, at the shard's first row */
+    FNL_SPACE_FEED0, /* graph input 0, 1, ...: the caller's rows, at the shard's first row */
     FNL_SPACE_FEED1,
     FNL_SPACE_FEED2,
     FNL_SPACE_FEED3,
@@ -31,7 +33,7 @@ enum fnl_space {
 };
 
 struct fnl_operand {
-    int value;             /* graph value, or -1: absent */
+    int value; /* graph value, or -1: absent */
     enum fnl_space space;
     enum fnl_layout layout;
     enum fnl_dtype dtype;
@@ -44,13 +46,14 @@ struct fnl_operand {
 /* What changes from run to run, for one shard and one block of rows. */
 struct fnl_run {
     unsigned char *base[FNL_SPACES];
-    unsigned char *scratch; /* at least the step's scratch_bytes, 64-byte aligned, private to the shard */
-    size_t row0, rows;      /* the block: rows [row0, row0 + rows) of the shard */
-    size_t shard_rows;      /* rows of the shard */
-    size_t batch_rows;      /* rows of the whole batch: the divisor of mean losses */
-    size_t first_row;       /* the shard's first row in the batch */
-    bool first_block;       /* row0 == 0: outputs that sum over rows are set, else added to */
-    uint64_t seed, step;    /* Dropout */
+    unsigned char
+        *scratch; /* at least the step's scratch_bytes, 64-byte aligned, private to the shard */
+    size_t row0, rows;   /* the block: rows [row0, row0 + rows) of the shard */
+    size_t shard_rows;   /* rows of the shard */
+    size_t batch_rows;   /* rows of the whole batch: the divisor of mean losses */
+    size_t first_row;    /* the shard's first row in the batch */
+    bool first_block;    /* row0 == 0: outputs that sum over rows are set, else added to */
+    uint64_t seed, step; /* Dropout */
 };
 
 #define FNL_STEP_INPUTS 8
@@ -84,17 +87,20 @@ struct fnl_op_impl {
     enum fnl_op op;
     const char *name; /* "ref.gemm", "cpu.conv.nhwc" */
     int rank;         /* the highest that supports the node wins */
-    /* Each row of the output depends on the same row of the batched inputs alone (outputs that sum over rows are added up
-     * with first_block), so the executor may run it in blocks of rows. */
+    /* Each row of the output depends on the same row of the batched inputs alone (outputs that sum
+     * over rows are added up with first_block), so the executor may run it in blocks of rows. */
     bool rowwise;
-    /* Layout wanted for input i / given for output i, when in question: 'p' plain, 'c' channels last, 's' same as the first rank 4
-     * operand whatever it is, 'n' native (parameter or its gradient). One letter per operand; the last repeats. */
+    /* Layout wanted for input i / given for output i, when in question: 'p' plain, 'c' channels
+     * last, 's' same as the first rank 4 operand whatever it is, 'n' native (parameter or its
+     * gradient). One letter per operand; the last repeats. */
     const char *in_layout, *out_layout;
     bool (*supports)(const struct fnl_graph *g, const struct fnl_node *node); /* NULL: always */
-    int (*plan)(struct fnl_step *step, struct fnl_arena *arena, struct fnl_error *err); /* (optional) */
+    int (*plan)(struct fnl_step *step, struct fnl_arena *arena,
+                struct fnl_error *err); /* (optional) */
     void (*run)(const struct fnl_step *step, const struct fnl_run *run);
-    /* (optional) Steps that look across the whole batch (BatchNormalization): run() on every shard, then merge() once with all
-     * shards' runs, then finish() on every shard. row0 = 0 and rows = shard_rows for all. */
+    /* (optional) Steps that look across the whole batch (BatchNormalization): run() on every shard,
+     * then merge() once with all shards' runs, then finish() on every shard. row0 = 0 and rows =
+     * shard_rows for all. */
     void (*merge)(const struct fnl_step *step, const struct fnl_run *runs, int shards);
     void (*finish)(const struct fnl_step *step, const struct fnl_run *run);
 };
@@ -109,12 +115,12 @@ struct fnl_param_layout {
 /* One flat optimiser update over floats [begin, end) of the parameter block. */
 struct fnl_update {
     const struct fnl_optimizer *optimizer;
-    float *value, *slot1, *slot2;   /* whole blocks */
-    float *const *gradient;         /* one block per shard; summed in order 0, 1, ... */
+    float *value, *slot1, *slot2; /* whole blocks */
+    float *const *gradient;       /* one block per shard; summed in order 0, 1, ... */
     int gradient_count;
     float learning_rate;
-    float gradient_scale;           /* from clipping by norm, 1 otherwise */
-    uint64_t step;                  /* from 1 */
+    float gradient_scale; /* from clipping by norm, 1 otherwise */
+    uint64_t step;        /* from 1 */
 };
 
 struct fnl_backend {
