@@ -1,0 +1,44 @@
+/* isa.h - included first by every kernel file of this folder, which is compiled once per
+ * instruction set with FNL_ISA set to generic, avx2 or avx512 (cmake/module_engine.cmake). Gives
+ * names and vectors of that set. */
+#ifndef FNL_ENGINE_BACKEND_CPU_ISA_ISA_H
+#define FNL_ENGINE_BACKEND_CPU_ISA_ISA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/backend/cpu/kernels.h"
+
+#define FNL_K_JOIN(isa, name) fnl__##isa##_##name
+#define FNL_K_EXPAND(isa, name) FNL_K_JOIN(isa, name)
+/* FNL_K(relu) is fnl__avx2_relu in the AVX2 build. Each such function is declared in kernel_list.h.
+ */
+#define FNL_K(name) FNL_K_EXPAND(FNL_ISA, name)
+
+/* Lanes of a vector: 16 with AVX-512, 8 otherwise (two SSE registers in the generic build). */
+#if defined(__AVX512F__)
+#define FNL_VL 16
+#else
+#define FNL_VL 8
+#endif
+#define FNL_PANEL (2 * FNL_VL)
+
+typedef float fnl_vf __attribute__((vector_size(4 * FNL_VL)));
+typedef int32_t fnl_vi __attribute__((vector_size(4 * FNL_VL)));
+typedef float fnl_vf_unaligned __attribute__((vector_size(4 * FNL_VL), aligned(4)));
+
+static inline fnl_vf fnl_v_load(const float *p)
+{
+    return *(const fnl_vf_unaligned *)p;
+}
+static inline void fnl_v_store(float *p, fnl_vf v)
+{
+    *(fnl_vf_unaligned *)p = v;
+}
+static inline fnl_vf fnl_v_set(float x)
+{
+    return x - (fnl_vf){0};
+}
+
+#endif
