@@ -1,50 +1,48 @@
-# One static library per folder of src/, in the order of the floors.
+# One static library fnl_<name> per folder of src/, in the order of the floors. What a module needs
+# beside the libraries below (generated code, kernels compiled for several instruction sets) stands
+# in cmake/module_<name>.cmake, which is included after its target is made.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
-pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 
-# fnl_module(NAME deps...): library fnl_NAME from src/NAME/**.c
+# fnl_pkg(NAME modules...): imported target PkgConfig::NAME, and the modules in FNL_PKGS for the
+# pkg-config file of libfournil.
+set(FNL_PKGS "")
+macro(fnl_pkg name)
+  if(NOT TARGET PkgConfig::${name})
+    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${ARGN})
+    # A macro, so that it works at file level; the list of a function's caller is reached by parent.
+    set_property(GLOBAL APPEND PROPERTY FNL_PKGS ${ARGN})
+  endif()
+endmacro()
+fnl_pkg(JANSSON jansson)
+fnl_pkg(YAML yaml-0.1)
+fnl_pkg(ZLIB zlib)
+
+# fnl_module(NAME deps...): library fnl_NAME from src/NAME/**.c. Dependencies that have no sources
+# yet are left out.
 function(fnl_module name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
+  if(name STREQUAL "cli")
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/cli/main.c)
+  endif()
   if(NOT sources)
     return()
   endif()
   add_library(fnl_${name} STATIC ${sources})
-  target_link_libraries(fnl_${name} PUBLIC ${ARGN})
-  # module-specific settings live beside the module
+  foreach(dependency ${ARGN})
+    if(TARGET ${dependency} OR NOT dependency MATCHES "^fnl_")
+      target_link_libraries(fnl_${name} PUBLIC ${dependency})
+    endif()
+  endforeach()
   include(${CMAKE_SOURCE_DIR}/cmake/module_${name}.cmake OPTIONAL)
+  set_property(GLOBAL APPEND PROPERTY FNL_MODULES fnl_${name})
 endfunction()
 
 fnl_module(base Threads::Threads PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZLIB m)
 fnl_module(device fnl_base)
-fnl_module(net fnl_base)
+fnl_module(net fnl_base ${CMAKE_DL_LIBS})
 fnl_module(data fnl_base)
 fnl_module(engine fnl_base)
 fnl_module(model fnl_engine fnl_base)
 fnl_module(train fnl_model fnl_data fnl_engine fnl_base)
-
-# Tests: tests/<module>/test_*.c, one program each, linked with its module (and what that leans on).
-enable_testing()
-find_library(CMOCKA_LIB cmocka)
-function(fnl_tests name)
-  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/test_*.c)
-  foreach(source ${tests})
-    get_filename_component(test ${source} NAME_WE)
-    set(target ${name}_${test})
-    add_executable(${target} ${source})
-    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-    target_link_libraries(${target} PRIVATE ${ARGN} ${CMOCKA_LIB} m)
-    add_test(NAME ${name}.${test} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  endforeach()
-endfunction()
-if(CMOCKA_LIB)
-  fnl_tests(base fnl_base)
-  fnl_tests(device fnl_device)
-  fnl_tests(net fnl_net)
-  fnl_tests(data fnl_data)
-  fnl_tests(engine fnl_engine)
-  fnl_tests(model fnl_model)
-  fnl_tests(train fnl_train)
-endif()
+fnl_module(cli fnl_train fnl_model fnl_data fnl_engine fnl_net fnl_device fnl_base)

@@ -1,0 +1,37 @@
+# The short way in: make, make test, make install [PREFIX=/usr/local] [DESTDIR=...], make deb.
+PREFIX ?= /usr/local
+PRESET ?= release
+export CMAKE_BUILD_PARALLEL_LEVEL
+
+all: build/$(PRESET)/build.ninja
+	cmake --build build/$(PRESET)
+	@ln -sfn $(PRESET)/fournil build/fournil
+
+build/$(PRESET)/build.ninja: CMakePresets.json
+	cmake --preset $(PRESET)
+
+test: all
+	ctest --test-dir build/$(PRESET) --output-on-failure
+
+# All of it: sanitizers, checkers, fuzz corpora. Installs what it needs.
+check:
+	sh scripts/test.sh
+
+install: all
+	cmake --install build/$(PRESET) --prefix $(PREFIX) --strip
+
+deb: all
+	cd build/$(PRESET) && cpack -B ../package
+	@ls build/package/*.deb
+
+# Everything committed that is printed by the program itself.
+docs: all
+	build/fournil help --config > docs/config.md
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build
+
+.PHONY: all test check install deb docs format clean
