@@ -32,6 +32,7 @@ struct fnl_value {
     const void *data; /* PARAM: initial, CONST: fixed; row-major, owned by the graph */
     int producer;     /* node index, or -1 */
     int gradient;     /* value index of d(loss)/d(this), or -1; set by fnl_graph_autodiff */
+    int gradient_of;  /* PARAM whose final gradient this is, or -1 */
 };
 
 struct fnl_node {

@@ -90,6 +90,9 @@ struct fnl_op_impl {
     /* Each row of the output depends on the same row of the batched inputs alone (outputs that sum
      * over rows are added up with first_block), so the executor may run it in blocks of rows. */
     bool rowwise;
+    /* The planner may fuse a following Relu (step.activation = 1), or a following ReluGrad whose y
+     * is this MaxPoolGrad's x (step.mask_relu). */
+    bool fuses_relu, fuses_relu_grad;
     /* Layout wanted for input i / given for output i, when in question: 'p' plain, 'c' channels
      * last, 's' same as the first rank 4 operand whatever it is, 'n' native (parameter or its
      * gradient). One letter per operand; the last repeats. */
