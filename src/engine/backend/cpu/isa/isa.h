@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
 
 #include "engine/backend/cpu/kernels.h"
 
@@ -39,6 +42,18 @@ static inline void fnl_v_store(float *p, fnl_vf v)
 static inline fnl_vf fnl_v_set(float x)
 {
     return x - (fnl_vf){0};
+}
+/* a * b + c in one rounding where the instruction set has it (-ffp-contract=off: never by itself).
+ */
+static inline fnl_vf fnl_v_fma(fnl_vf a, fnl_vf b, fnl_vf c)
+{
+#if defined(__AVX512F__)
+    return (fnl_vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (fnl_vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
 }
 
 #endif

@@ -1,0 +1,21 @@
+# The CPU kernels (src/engine/backend/cpu/isa/*.c) are compiled once per instruction set; every
+# other file of the module runs on any CPU.
+get_target_property(engine_sources fnl_engine SOURCES)
+list(FILTER engine_sources EXCLUDE REGEX "/backend/cpu/isa/")
+set_property(TARGET fnl_engine PROPERTY SOURCES ${engine_sources})
+
+file(GLOB kernel_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/backend/cpu/isa/*.c)
+function(fnl_kernels isa)
+  add_library(fnl_kernels_${isa} OBJECT ${kernel_sources})
+  target_compile_definitions(fnl_kernels_${isa} PRIVATE FNL_ISA=${isa})
+  # no-psabi: vectors wider than the baseline's registers are passed between inlined functions only
+  target_compile_options(fnl_kernels_${isa} PRIVATE -O3 -Wno-psabi ${ARGN})
+  target_sources(fnl_engine PRIVATE $<TARGET_OBJECTS:fnl_kernels_${isa}>)
+endfunction()
+
+fnl_kernels(generic)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  fnl_kernels(avx2 -mavx2 -mfma)
+  fnl_kernels(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
+  target_compile_definitions(fnl_engine PRIVATE FNL_HAVE_X86_KERNELS=1)
+endif()

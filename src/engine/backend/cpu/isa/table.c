@@ -1,0 +1,12 @@
+/* table.c - the table of one instruction set, made from kernel_list.h. */
+#include "engine/backend/cpu/isa/kernel_list.h"
+
+#define FNL_TEXT_OF(name) #name
+#define FNL_TEXT(name) FNL_TEXT_OF(name)
+#define FNL_SLOT(name) .name = FNL_K(name),
+
+const struct fnl_cpu_kernels FNL_K(table) = {
+    .isa = FNL_TEXT(FNL_ISA),
+    .panel = FNL_PANEL,
+    FNL_KERNEL_LIST(FNL_SLOT).has_bf16 = false,
+};
