@@ -12,8 +12,9 @@ struct fnl_buf {
     char *data; /* NULL until the first append */
     size_t size;
     size_t capacity;
-    size_t max;
+    size_t max; /* of size; the NUL does not count */
     bool failed;
+    int code; /* of the first failure: FNL_E_NOMEM or FNL_E_LIMIT; 0 while not failed */
 };
 
 void fnl_buf_init(struct fnl_buf *b, size_t max);

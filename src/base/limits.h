@@ -1,0 +1,50 @@
+/* limits.h - every maximum of Fournil, each with its reason. A value read from outside is checked
+ * against one of these before memory or time is spent on it. */
+#ifndef FNL_BASE_LIMITS_H
+#define FNL_BASE_LIMITS_H
+
+/* --- threads -------------------------------------------------------------------------------- */
+
+/* More workers than any one machine has CPUs; a typing error such as --threads 80000 is refused
+ * before it exhausts the kernel's thread table. */
+#define FNL_MAX_THREADS 1024
+
+/* --- text ----------------------------------------------------------------------------------- */
+
+/* One formatted message or arena string: far above any real message, and small enough that a
+ * hostile name cannot make us build megabytes of text. */
+#define FNL_MAX_FORMATTED_BYTES (1u << 20)
+
+/* Spelling suggestions compare at most so many bytes of a name: the matrix is quadratic. */
+#define FNL_MAX_NAME_COMPARED 64
+
+/* A number in a configuration: the longest exact decimal a float64 needs is under 800 digits, but
+ * nobody writes more than this. */
+#define FNL_MAX_NUMBER_BYTES 128
+
+/* --- YAML ----------------------------------------------------------------------------------- */
+
+/* A configuration is written by hand; a pipeline file of a large project is under 1 MiB. */
+#define FNL_MAX_YAML_BYTES ((size_t)4 << 20)
+
+/* A real configuration is 5 to 8 levels deep. Bounds the recursion of every reader of the tree. */
+#define FNL_MAX_YAML_DEPTH 64
+
+/* Nodes (scalars and collections) of one document: bounds time and memory of "[,,,,]" files. */
+#define FNL_MAX_YAML_NODES 200000
+
+/* Bytes of one key. libyaml takes a key on one line only up to 1,024 bytes, and an escaped byte is
+ * written as 4, so a key of 200 bytes can always be printed again. */
+#define FNL_MAX_YAML_KEY_BYTES 200
+
+/* Memory of one tree: nodes, their arrays and texts; about 40 times the largest file's need for
+ * text, and enough for the largest count of nodes. */
+#define FNL_MAX_YAML_TREE_BYTES ((size_t)160 << 20)
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* Attempts to find a free temporary name before giving up: a name is taken only when a process
+ * with the same id died while writing. */
+#define FNL_MAX_TEMP_TRIES 64
+
+#endif
