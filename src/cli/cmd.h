@@ -28,6 +28,7 @@
 enum fnl_exit {
     FNL_EXIT_DONE = 0,
     FNL_EXIT_NO = 1, /* done, and the answer is no: a check failed */
+    FNL_EXIT_USAGE = 2,
 };
 
 /* One call of a command. */

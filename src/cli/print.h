@@ -4,7 +4,6 @@
 #define FNL_CLI_PRINT_H
 
 #include <jansson.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -47,10 +46,5 @@ void fnl_table_cell(struct fnl_table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int fnl_table_print(const struct fnl_table *table, FILE *out, struct fnl_error *err);
 void fnl_table_free(struct fnl_table *table); /* takes NULL */
-
-/* From now on the first SIGINT or SIGTERM only sets the flag (nonzero), so that the command can
- * save and stop; the second ends the process at once. Commands that stop so return
- * FNL_E_INTERRUPTED. */
-const volatile sig_atomic_t *fnl_catch_interrupts(void);
 
 #endif
