@@ -47,4 +47,20 @@
  * with the same id died while writing. */
 #define FNL_MAX_TEMP_TRIES 64
 
+/* --- graphs --------------------------------------------------------------------------------- */
+
+/* Weights and names of one network: far above what trains on one machine's CPU, and below what
+ * would make size arithmetic overflow. */
+#define FNL_MAX_GRAPH_BYTES ((size_t)1 << 37)
+
+/* Tensors of one graph: the largest public ONNX models have about 100,000. */
+#define FNL_MAX_GRAPH_VALUES 1000000
+
+/* Bytes that a block of rows may touch between two steps of a plan: half of the second-level cache
+ * of common processors (512 KiB to 2 MiB), so that what one step writes the next finds there. */
+#define FNL_BLOCK_BYTES ((size_t)256 << 10)
+
+/* Parts a batch is split into: more than threads is only useful for --deterministic. */
+#define FNL_MAX_SHARDS 256
+
 #endif

@@ -13,7 +13,7 @@ struct fnl_progress {
     bool live; /* out is a terminal */
     uint64_t start_ns, last_draw_ns;
     uint64_t total;
-    int width;
+    int width; /* columns of the terminal, at the last draw */
     char label[48];
 };
 
