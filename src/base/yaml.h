@@ -1,6 +1,6 @@
 /* yaml.h - a YAML file as a tree of nodes that know their line and column (libyaml's parser).
- * Anchors and aliases are refused (a bomb costs more than they give); duplicate keys are errors;
- * depth, nodes and size are limited (base/limits.h). */
+ * Anchors, aliases, merge keys and tags are refused (a bomb costs more than they give); duplicate
+ * keys are errors; depth, nodes and size are limited (base/limits.h), so readers may recurse. */
 #ifndef FNL_BASE_YAML_H
 #define FNL_BASE_YAML_H
 
@@ -36,15 +36,21 @@ const char *fnl_yaml_name(const struct fnl_yaml *doc);
 /* Value of key in a map, or NULL. */
 struct fnl_yaml_node *fnl_yaml_get(const struct fnl_yaml_node *map, const char *key);
 
-/* Applies "path.to.key=value" (value parsed as YAML; list items by index: "model.1.units=64"). Maps
- * on the way are made when absent. */
+/* True for a value that says nothing: "key:", "key: ~" or "key: null". */
+bool fnl_yaml_is_null(const struct fnl_yaml_node *node);
+
+/* Applies "path.to.key=value" (value parsed as YAML). Maps on the way are made when absent. List
+ * items go by index; in an item of one entry whose value is a map (a layer: "- dense: {units: 10}")
+ * the entry's name may be left out: "model.1.units=64" and "model.1.dense.units=64" are the same.
+ */
 int fnl_yaml_set(struct fnl_yaml *doc, const char *assignment, struct fnl_error *err);
 
 /* Writes the tree as YAML again (for the run folder). */
 struct fnl_buf;
 int fnl_yaml_print(const struct fnl_yaml *doc, struct fnl_buf *out);
 
-/* FNL_E_CONFIG "name:line:column: message" at node. */
+/* FNL_E_CONFIG "name:line:column: message" at node; "--set: message" for values that came from
+ * there. node may be NULL: "name: message". */
 int fnl_yaml_fail(const struct fnl_yaml *doc, const struct fnl_yaml_node *node, const char *hint,
                   struct fnl_error *err, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
