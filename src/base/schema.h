@@ -44,13 +44,15 @@ struct fnl_field {
     size_t offset; /* in the struct that is filled */
     bool required;
     const char *fallback;     /* default as YAML text, or NULL: zero */
-    double min, max;          /* numbers; both 0 = no range */
+    double min, max;          /* numbers; both 0 = no range; max below min = min alone */
     const char *const *names; /* ENUM: NULL-terminated */
     const char *doc;          /* one sentence for docs/config.md */
 };
 
 /* Fills out by fields (terminated by name == NULL). `where` names the map in messages ("train").
- * Fields not in the map get their default. map may be NULL: all defaults. Strings live in arena. */
+ * Fields that are not in the map, or say nothing there ("seed:"), get their default; a default is
+ * not held against the range. map may be NULL or empty: all defaults. Strings live in arena, except
+ * those of ENUM; a NODE belongs to doc. */
 int fnl_schema_read(const struct fnl_yaml *doc, const struct fnl_yaml_node *map, const char *where,
                     const struct fnl_field *fields, struct fnl_arena *arena, void *out,
                     struct fnl_error *err);
@@ -58,7 +60,9 @@ int fnl_schema_read(const struct fnl_yaml *doc, const struct fnl_yaml_node *map,
 /* One Markdown table for docs/config.md. */
 int fnl_schema_print(const struct fnl_field *fields, struct fnl_buf *out);
 
-/* The candidate nearest to name (Levenshtein, at most a third of its length away), or NULL. */
+/* The candidate nearest to name, or NULL when none is near: insertions, deletions, changes and
+ * swaps of neighbours (Damerau-Levenshtein, letter case ignored), at most a third of the length of
+ * the longer name, at least 1. candidates is NULL-terminated. */
 const char *fnl_nearest_name(const char *name, const char *const *candidates);
 
 #endif
