@@ -396,6 +396,25 @@ static int walk_back(struct autodiff *ad, int forward_nodes, int loss)
     return 0;
 }
 
+/* Writes down value v's gradient. Two parameters may have been given the same one: each needs its
+ * own. */
+static int finish_value(struct autodiff *ad, int v)
+{
+    int d = ad->grad[v];
+    bool param = ad->g->values[v].kind == FNL_VALUE_PARAM && ad->g->values[v].trainable;
+    if (param && d >= 0 && ad->g->values[d].gradient_of >= 0) {
+        d = emit(ad, FNL_OP_IDENTITY, NULL, 1, &d);
+        if (d < 0) {
+            return d;
+        }
+    }
+    ad->g->values[v].gradient = d;
+    if (param && d >= 0) {
+        ad->g->values[d].gradient_of = v;
+    }
+    return 0;
+}
+
 static int check_loss(const struct fnl_graph *g, int loss, struct fnl_error *err)
 {
     int producer = g->values[loss].producer;
@@ -424,11 +443,7 @@ int fnl_graph_autodiff(struct fnl_graph *g, int loss, struct fnl_error *err)
     mark_wanted(&ad, forward_nodes);
     rc = walk_back(&ad, forward_nodes, loss);
     for (int v = 0; rc == 0 && v < ad.forward_values; v++) {
-        struct fnl_value *value = &g->values[v];
-        value->gradient = ad.grad[v];
-        if (value->kind == FNL_VALUE_PARAM && value->trainable && ad.grad[v] >= 0) {
-            g->values[ad.grad[v]].gradient_of = v;
-        }
+        rc = finish_value(&ad, v);
     }
 out:
     fnl_free(ad.wanted);

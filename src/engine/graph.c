@@ -19,7 +19,7 @@ int fnl_graph_create(struct fnl_graph **ret_graph, struct fnl_error *err)
     if (g == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a graph");
     }
-    fnl_arena_init(&g->arena, FNL_LIMIT_GRAPH_BYTES);
+    fnl_arena_init(&g->arena, FNL_MAX_GRAPH_BYTES);
     *ret_graph = g;
     return 0;
 }
@@ -119,9 +119,8 @@ static int add_value(struct fnl_graph *g, const char *name, const struct fnl_val
         return FNL_FAIL(err, FORMAT, "every tensor needs a name of its own",
                         "two tensors are named \"%s\"", name);
     }
-    if (g->value_count >= FNL_LIMIT_GRAPH_VALUES) {
-        return FNL_FAIL(err, LIMIT, NULL, "more than %d tensors in a graph",
-                        FNL_LIMIT_GRAPH_VALUES);
+    if (g->value_count >= FNL_MAX_GRAPH_VALUES) {
+        return FNL_FAIL(err, LIMIT, NULL, "more than %d tensors in a graph", FNL_MAX_GRAPH_VALUES);
     }
     char *copy = fnl_arena_strdup(&g->arena, name);
     if (copy == NULL || grow_slots(g) != 0 ||

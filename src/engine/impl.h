@@ -22,7 +22,9 @@ enum fnl_layout {
 
 enum fnl_space {
     FNL_SPACE_ARENA,    /* activations of one shard */
-    FNL_SPACE_PARAM,    /* weights, shared by all shards */
+    FNL_SPACE_PARAM,    /* weights, shared by all shards; with bfloat16 a rounded copy */
+    FNL_SPACE_STATE,    /* parameters that are not trained (running statistics), shared; written in
+                           merge() only */
     FNL_SPACE_GRADIENT, /* one shard's gradients, laid out like PARAM */
     FNL_SPACE_CONST,
     FNL_SPACE_FEED0, /* graph input 0, 1, ...: the caller's rows, at the shard's first row */
@@ -39,8 +41,9 @@ struct fnl_operand {
     enum fnl_dtype dtype;
     struct fnl_shape shape; /* logical; dim[0] == FNL_DIM_BATCH when batched */
     size_t offset;          /* bytes from the space's base */
-    size_t row_bytes;       /* bytes of one row when batched, else 0 */
-    size_t row_size;        /* elements of one row (batched) or of all (not) */
+    size_t row_bytes; /* bytes from row to row; 0 when not batched, or when only one block of rows
+                         is kept */
+    size_t row_size;  /* elements of one row (batched) or of all (not) */
 };
 
 /* What changes from run to run, for one shard and one block of rows. */
@@ -64,10 +67,12 @@ struct fnl_step {
     const struct fnl_node *node;
     struct fnl_operand in[FNL_STEP_INPUTS], out[FNL_STEP_OUTPUTS];
     int in_count, out_count;
-    size_t scratch_bytes; /* set by plan() */
-    void *state;          /* set by plan(), in the plan's arena; NULL when not needed */
-    int activation;       /* fused activation after the op: enum of the back end, 0 = none */
-    bool mask_relu;       /* fused ReluGrad after a MaxPoolGrad */
+    size_t max_rows;       /* most rows of one block; for plan() to size its scratch */
+    size_t scratch_bytes;  /* set by plan(); kept from block to block of one run */
+    size_t scratch_offset; /* the executor's */
+    void *state;           /* set by plan(), in the plan's arena; NULL when not needed */
+    int activation;        /* fused activation after the op: enum of the back end, 0 = none */
+    bool mask_relu;        /* fused ReluGrad after a MaxPoolGrad */
 };
 
 /* Pointer to the block's first row (batched) or the tensor (not). NULL when absent. */
@@ -129,7 +134,10 @@ struct fnl_update {
 struct fnl_backend {
     const char *name;
     const struct fnl_op_impl *const *impls; /* NULL-terminated list */
-    bool shards;                            /* may run with more than one shard */
+    bool shards;        /* may run with more than one shard, and in blocks of rows */
+    bool channels_last; /* feeds images channels last */
+    bool views;         /* Flatten, Reshape and Identity may be views, not copies */
+    void (*round_bf16)(size_t count, const float *x, float *y);
     /* (optional; plain row-major when NULL) */
     int (*param_layout)(const struct fnl_graph *g, int value, struct fnl_param_layout *ret);
     void (*param_pack)(const struct fnl_param_layout *l, const float *plain, float *native);
