@@ -6,13 +6,15 @@
 #include "cli/cmd.h"
 #include "cli/help.h"
 
-enum shell { SHELL_NONE, SHELL_BASH, SHELL_ZSH, SHELL_FISH };
-static const char *const shells[] = {"none", "bash", "zsh", "fish", NULL};
+enum shell { SHELL_BASH, SHELL_ZSH, SHELL_FISH };
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 
 struct help_options {
     bool man;
-    int completion; /* enum shell */
+    int completion; /* enum shell, or -1 */
 };
+
+static const struct help_options defaults = {.completion = -1};
 
 static const struct fnl_opt options[] = {
     {"man", 0, FNL_OPT_FLAG, offsetof(struct help_options, man), .help = "print the man page"},
@@ -54,7 +56,7 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
         fnl_help_man(stdout);
         return FNL_EXIT_DONE;
     }
-    switch ((enum shell)o->completion) {
+    switch (o->completion) {
     case SHELL_BASH:
         fnl_help_bash(stdout);
         return FNL_EXIT_DONE;
@@ -64,7 +66,7 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     case SHELL_FISH:
         fnl_help_fish(stdout);
         return FNL_EXIT_DONE;
-    case SHELL_NONE:
+    default:
         break;
     }
     int rc = find(call, &command, err);
@@ -84,7 +86,11 @@ const struct fnl_command fnl_cmd_help = {
     .summary = "show help on a command",
     .arguments = "[COMMAND]",
     .max_arguments = 2,
+    .description = "Shows the help of a command, or the list of all commands. With an option it "
+                   "prints what is made from the same table: the man page, or completion for a "
+                   "shell.",
     .options = options,
+    .defaults = &defaults,
     .options_size = sizeof(struct help_options),
     .examples = examples,
     .run = run,
