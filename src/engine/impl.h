@@ -83,6 +83,16 @@ static inline void *fnl_at(const struct fnl_run *run, const struct fnl_operand *
     }
     return run->base[o->space] + o->offset + run->row0 * o->row_bytes;
 }
+/* Is its first dimension the batch? */
+static inline bool fnl_batched(const struct fnl_operand *o)
+{
+    return o->shape.rank > 0 && o->shape.dim[0] == FNL_DIM_BATCH;
+}
+/* Elements of the block (batched) or of the tensor (not). */
+static inline size_t fnl_elements(const struct fnl_run *run, const struct fnl_operand *o)
+{
+    return fnl_batched(o) ? run->rows * o->row_size : o->row_size;
+}
 static inline float *fnl_f32(const struct fnl_run *run, const struct fnl_operand *o)
 {
     return (float *)fnl_at(run, o);
@@ -103,7 +113,7 @@ struct fnl_op_impl {
      * gradient). One letter per operand; the last repeats. */
     const char *in_layout, *out_layout;
     bool (*supports)(const struct fnl_graph *g, const struct fnl_node *node); /* NULL: always */
-    int (*plan)(struct fnl_step *step, struct fnl_arena *arena,
+    int (*plan)(struct fnl_step *step, const struct fnl_graph *g, struct fnl_arena *arena,
                 struct fnl_error *err); /* (optional) */
     void (*run)(const struct fnl_step *step, const struct fnl_run *run);
     /* (optional) Steps that look across the whole batch (BatchNormalization): run() on every shard,
@@ -134,6 +144,8 @@ struct fnl_update {
 struct fnl_backend {
     const char *name;
     const struct fnl_op_impl *const *impls; /* NULL-terminated list */
+    const struct fnl_backend
+        *fallback;      /* (optional) asked for what this one lacks, on the same memory */
     bool shards;        /* may run with more than one shard, and in blocks of rows */
     bool channels_last; /* feeds images channels last */
     bool views;         /* Flatten, Reshape and Identity may be views, not copies */

@@ -81,15 +81,25 @@ static void mark_wanted(struct planner *p)
 
 /* ---- (2) implementations ---- */
 
-static int choose(struct planner *p, int n)
+static const struct fnl_op_impl *best_of(const struct planner *p, const struct fnl_backend *b,
+                                         const struct fnl_node *node)
 {
-    const struct fnl_node *node = node_at(p, n);
     const struct fnl_op_impl *best = NULL;
-    for (const struct fnl_op_impl *const *i = p->backend->impls; *i != NULL; i++) {
+    for (const struct fnl_op_impl *const *i = b->impls; *i != NULL; i++) {
         if ((*i)->op == node->op && (best == NULL || (*i)->rank > best->rank) &&
             ((*i)->supports == NULL || (*i)->supports(p->g, node))) {
             best = *i;
         }
+    }
+    return best;
+}
+
+static int choose(struct planner *p, int n)
+{
+    const struct fnl_node *node = node_at(p, n);
+    const struct fnl_op_impl *best = best_of(p, p->backend, node);
+    if (best == NULL && p->backend->fallback != NULL) {
+        best = best_of(p, p->backend->fallback, node);
     }
     if (best == NULL) {
         return FNL_FAIL(p->err, UNSUPPORTED, NULL,
@@ -400,12 +410,18 @@ static enum fnl_layout wanted_layout(const struct planner *p, const struct fnl_n
     return l == 's' && image ? same_layout(p, n) : FNL_LAYOUT_PLAIN;
 }
 
+#define SHAPE_ONLY (-2) /* an input of which the implementation needs the shape, not the data */
+
 static int set_inputs(struct planner *p, const struct fnl_node *n, const struct fnl_op_impl *impl,
                       int *ret_slots, enum fnl_layout *ret_layouts)
 {
     for (int i = 0; i < n->input_count; i++) {
         ret_slots[i] = -1;
         if (n->input[i] < 0) {
+            continue;
+        }
+        if (letter(impl->in_layout, i) == '-') {
+            ret_slots[i] = SHAPE_ONLY;
             continue;
         }
         ret_layouts[i] = wanted_layout(p, n, letter(impl->in_layout, i), n->input[i]);
@@ -535,7 +551,7 @@ static int add_node_step(struct planner *p, int index)
     s->activation = c->relu ? 1 : 0;
     s->mask_relu = c->relu_grad;
     for (int i = 0; i < n->input_count; i++) {
-        if (slots[i] >= 0) {
+        if (slots[i] >= 0 || slots[i] == SHAPE_ONLY) {
             set_operand(p, s, false, i, n->input[i], layouts[i], slots[i]);
         }
     }

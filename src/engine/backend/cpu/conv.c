@@ -1,0 +1,172 @@
+/* conv.c - convolutions, channels last, on panel weights. Weights that are not parameters are
+ * packed into scratch once a run. */
+#include <string.h>
+
+#include "engine/backend/cpu/cpu_int.h"
+
+struct conv_state {
+    struct fnl_conv_shape shape;
+    struct fnl_param_layout weights;
+    size_t kernel_scratch; /* floats; packed weights, when needed, come behind */
+};
+
+/* Shapes: x [N, C, H, W], y [N, K, OH, OW], w [K, C/group, KH, KW]. */
+static void fill_shape(struct fnl_conv_shape *c, const struct fnl_attrs *a,
+                       const struct fnl_shape *x, const struct fnl_shape *y,
+                       const struct fnl_shape *w)
+{
+    *c = (struct fnl_conv_shape){
+        .C = (int)x->dim[1],
+        .H = (int)x->dim[2],
+        .W = (int)x->dim[3],
+        .K = (int)y->dim[1],
+        .OH = (int)y->dim[2],
+        .OW = (int)y->dim[3],
+        .KH = (int)w->dim[2],
+        .KW = (int)w->dim[3],
+        .stride_h = a->strides[0],
+        .stride_w = a->strides[1],
+        .pad_top = a->pads[0],
+        .pad_left = a->pads[1],
+        .pad_bottom = a->pads[2],
+        .pad_right = a->pads[3],
+        .dilation_h = a->dilations[0],
+        .dilation_w = a->dilations[1],
+        .group = a->group,
+    };
+}
+
+static int plan_conv(struct fnl_step *s, struct fnl_arena *arena, const struct fnl_shape *x,
+                     const struct fnl_shape *y, const struct fnl_operand *w, struct fnl_error *err)
+{
+    struct conv_state *state = fnl_arena_alloc(arena, sizeof *state);
+    if (state == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
+    }
+    fill_shape(&state->shape, &s->node->attrs, x, y, &w->shape);
+    fnl__cpu_conv_layout(&w->shape, s->node->attrs.group, &state->weights);
+    state->kernel_scratch = fnl_cpu_kernels()->conv_scratch(&state->shape, s->max_rows);
+    state->kernel_scratch = (state->kernel_scratch + 15) / 16 * 16;
+    size_t packed = w->layout == FNL_LAYOUT_NATIVE ? 0 : state->weights.size;
+    s->scratch_bytes = (state->kernel_scratch + packed) * sizeof(float);
+    s->state = state;
+    return 0;
+}
+
+/* The weights in panels: where they are, or packed into scratch at the run's first block. */
+static const float *weights(const struct fnl_run *r, const struct conv_state *state,
+                            const struct fnl_operand *w)
+{
+    const float *given = fnl_f32(r, w);
+    if (w->layout == FNL_LAYOUT_NATIVE) {
+        return given;
+    }
+    float *packed = (float *)(void *)r->scratch + state->kernel_scratch;
+    if (r->first_block) {
+        fnl__cpu_param_pack(&state->weights, given, packed);
+    }
+    return packed;
+}
+
+static int forward_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                        struct fnl_error *err)
+{
+    (void)g;
+    return plan_conv(s, arena, &s->in[0].shape, &s->out[0].shape, &s->in[1], err);
+}
+
+static void forward_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    const struct conv_state *state = s->state;
+    const float *bias = s->in_count > 2 ? fnl_f32(r, &s->in[2]) : NULL;
+    fnl_cpu_kernels()->conv_forward(&state->shape, r->rows, fnl_f32(r, &s->in[0]),
+                                    weights(r, state, &s->in[1]), bias,
+                                    s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE,
+                                    fnl_f32(r, &s->out[0]), (float *)(void *)r->scratch);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_conv = {.op = FNL_OP_CONV,
+                                               .name = "cpu.conv",
+                                               .rank = 20,
+                                               .rowwise = true,
+                                               .fuses_relu = true,
+                                               .in_layout = "cnp",
+                                               .out_layout = "c",
+                                               .plan = forward_plan,
+                                               .run = forward_run};
+
+/* ---- inputs (dy, x, w) -> dw ---- */
+
+static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                             struct fnl_error *err)
+{
+    (void)g;
+    struct fnl_operand w = s->out[0];
+    return plan_conv(s, arena, &s->in[1].shape, &s->in[0].shape, &w, err);
+}
+
+static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    const struct conv_state *state = s->state;
+    bool native = s->out[0].layout == FNL_LAYOUT_NATIVE;
+    float *panels =
+        native ? fnl_f32(r, &s->out[0]) : (float *)(void *)r->scratch + state->kernel_scratch;
+    fnl_cpu_kernels()->conv_grad_weights(&state->shape, r->rows, fnl_f32(r, &s->in[1]),
+                                         fnl_f32(r, &s->in[0]), panels, NULL, !r->first_block,
+                                         (float *)(void *)r->scratch);
+    if (!native && r->row0 + r->rows == r->shard_rows) {
+        fnl__cpu_param_unpack(&state->weights, panels, fnl_f32(r, &s->out[0]));
+    }
+}
+
+const struct fnl_op_impl fnl__cpu_impl_conv_grad_weights = {.op = FNL_OP_CONV_GRAD_WEIGHTS,
+                                                            .name = "cpu.conv.grad_weights",
+                                                            .rank = 20,
+                                                            .rowwise = true,
+                                                            .in_layout = "cc-",
+                                                            .out_layout = "n",
+                                                            .plan = grad_weights_plan,
+                                                            .run = grad_weights_run};
+
+/* ---- inputs (dy, w, x) -> dx ---- */
+
+static int grad_data_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                          struct fnl_error *err)
+{
+    (void)g;
+    return plan_conv(s, arena, &s->out[0].shape, &s->in[0].shape, &s->in[1], err);
+}
+
+static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    const struct conv_state *state = s->state;
+    fnl_cpu_kernels()->conv_grad_data(&state->shape, r->rows, fnl_f32(r, &s->in[0]),
+                                      weights(r, state, &s->in[1]), fnl_f32(r, &s->out[0]),
+                                      (float *)(void *)r->scratch, r->first_block);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_conv_grad_data = {.op = FNL_OP_CONV_GRAD_DATA,
+                                                         .name = "cpu.conv.grad_data",
+                                                         .rank = 20,
+                                                         .rowwise = true,
+                                                         .in_layout = "cn-",
+                                                         .out_layout = "c",
+                                                         .plan = grad_data_plan,
+                                                         .run = grad_data_run};
+
+/* ---- dy -> db ---- */
+
+static void grad_bias_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    size_t C = (size_t)s->in[0].shape.dim[1];
+    fnl_cpu_kernels()->channel_bias_grad(r->rows * s->in[0].row_size / C, C, fnl_f32(r, &s->in[0]),
+                                         fnl_f32(r, &s->out[0]), !r->first_block);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_conv_grad_bias = {.op = FNL_OP_CONV_GRAD_BIAS,
+                                                         .name = "cpu.conv.grad_bias",
+                                                         .rank = 20,
+                                                         .rowwise = true,
+                                                         .in_layout = "c",
+                                                         .out_layout = "n",
+                                                         .run = grad_bias_run};

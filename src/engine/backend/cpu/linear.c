@@ -1,0 +1,231 @@
+/* linear.c - products: dense layers on panel weights, and general matrix products. */
+#include <string.h>
+
+#include "engine/backend/cpu/cpu_int.h"
+
+static const struct fnl_value *input(const struct fnl_graph *g, const struct fnl_node *n, int i)
+{
+    return fnl_graph_value(g, n->input[i]);
+}
+
+static bool layout_of(const struct fnl_graph *g, int value, struct fnl_param_layout *ret)
+{
+    const struct fnl_value *v = fnl_graph_value(g, value);
+    *ret = (struct fnl_param_layout){0};
+    return v->kind == FNL_VALUE_PARAM && fnl__cpu_param_layout(g, value, ret) == 0 &&
+           ret->kind == FNL_CPU_DENSE;
+}
+
+/* ---- y = x w + bias on panels ---- */
+
+static bool dense_supports(const struct fnl_graph *g, const struct fnl_node *n)
+{
+    struct fnl_param_layout l;
+    if (n->backward || !layout_of(g, n->input[1], &l)) {
+        return false;
+    }
+    if (n->op == FNL_OP_MATMUL) {
+        return true;
+    }
+    bool biased = n->input_count > 2 && n->input[2] >= 0;
+    const struct fnl_shape *b = biased ? &input(g, n, 2)->shape : NULL;
+    bool row = !biased || (fnl_shape_count(b, -1) == l.dims[1] &&
+                           b->dim[b->rank - 1] == l.dims[1] && b->dim[0] != FNL_DIM_BATCH);
+    return row && n->attrs.alpha == 1.0F && (!biased || n->attrs.beta == 1.0F);
+}
+
+static void dense_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    size_t K = s->in[0].row_size, N = s->out[0].row_size;
+    const float *bias = s->in_count > 2 ? fnl_f32(r, &s->in[2]) : NULL;
+    fnl_cpu_kernels()->dense_forward(r->rows, K, N, fnl_f32(r, &s->in[0]), K, fnl_f32(r, &s->in[1]),
+                                     bias, s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE,
+                                     fnl_f32(r, &s->out[0]), N);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_dense_forward = {.op = FNL_OP_GEMM,
+                                                        .name = "cpu.dense",
+                                                        .rank = 20,
+                                                        .fuses_relu = true,
+                                                        .in_layout = "pnp",
+                                                        .out_layout = "p",
+                                                        .supports = dense_supports,
+                                                        .run = dense_run};
+
+const struct fnl_op_impl fnl__cpu_impl_dense_forward_matmul = {.op = FNL_OP_MATMUL,
+                                                               .name = "cpu.dense",
+                                                               .rank = 20,
+                                                               .fuses_relu = true,
+                                                               .in_layout = "pn",
+                                                               .out_layout = "p",
+                                                               .supports = dense_supports,
+                                                               .run = dense_run};
+
+/* ---- dw = x^T dy, straight into the parameter's panels. Inputs (dy, x) for [N, K] weights, (x,
+ * dy) for [K, N]. ---- */
+
+static bool grad_weights_supports(const struct fnl_graph *g, const struct fnl_node *n)
+{
+    struct fnl_param_layout l;
+    int owner = fnl_graph_value(g, n->output[0])->gradient_of;
+    if (!n->backward || owner < 0 || !n->attrs.trans_a || n->attrs.trans_b ||
+        !layout_of(g, owner, &l)) {
+        return false;
+    }
+    bool nk = l.dims[2] != 0;
+    const struct fnl_shape *a = &input(g, n, 0)->shape, *b = &input(g, n, 1)->shape;
+    return a->dim[0] == FNL_DIM_BATCH && b->dim[0] == FNL_DIM_BATCH &&
+           a->dim[1] == l.dims[nk ? 1 : 0] && b->dim[1] == l.dims[nk ? 0 : 1];
+}
+
+static bool weights_nk(const struct fnl_step *s, const struct fnl_graph *g)
+{
+    struct fnl_param_layout l = {0};
+    layout_of(g, fnl_graph_value(g, s->out[0].value)->gradient_of, &l);
+    return l.dims[2] != 0;
+}
+
+struct grad_weights {
+    int x, dy; /* which input is which */
+};
+
+static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                             struct fnl_error *err)
+{
+    struct grad_weights *state = fnl_arena_alloc(arena, sizeof *state);
+    if (state == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
+    }
+    bool nk = weights_nk(s, g);
+    *state = (struct grad_weights){.x = nk ? 1 : 0, .dy = nk ? 0 : 1};
+    s->state = state;
+    s->scratch_bytes =
+        sizeof(float) * fnl_cpu_kernels()->dense_scratch(s->max_rows, s->in[state->x].row_size,
+                                                         s->in[state->dy].row_size);
+    return 0;
+}
+
+static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    const struct grad_weights *state = s->state;
+    const struct fnl_operand *x = &s->in[state->x], *dy = &s->in[state->dy];
+    fnl_cpu_kernels()->dense_grad_weights(
+        r->rows, x->row_size, dy->row_size, fnl_f32(r, x), x->row_size, fnl_f32(r, dy),
+        dy->row_size, fnl_f32(r, &s->out[0]), NULL, !r->first_block, (float *)(void *)r->scratch);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_dense_grad_weights = {.op = FNL_OP_MATMUL,
+                                                             .name = "cpu.dense.grad_weights",
+                                                             .rank = 20,
+                                                             .in_layout = "p",
+                                                             .out_layout = "n",
+                                                             .supports = grad_weights_supports,
+                                                             .plan = grad_weights_plan,
+                                                             .run = grad_weights_run};
+
+/* ---- dx = dy w^T ---- */
+
+static bool grad_data_supports(const struct fnl_graph *g, const struct fnl_node *n)
+{
+    struct fnl_param_layout l;
+    return n->backward && !n->attrs.trans_a && layout_of(g, n->input[1], &l) &&
+           n->attrs.trans_b == (l.dims[2] == 0) && input(g, n, 0)->shape.dim[0] == FNL_DIM_BATCH;
+}
+
+static int grad_data_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                          struct fnl_error *err)
+{
+    (void)g;
+    (void)arena;
+    (void)err;
+    s->scratch_bytes = sizeof(float) * fnl_cpu_kernels()->dense_scratch(
+                                           s->max_rows, s->out[0].row_size, s->in[0].row_size);
+    return 0;
+}
+
+static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    size_t K = s->out[0].row_size, N = s->in[0].row_size;
+    fnl_cpu_kernels()->dense_grad_data(r->rows, K, N, fnl_f32(r, &s->in[0]), N,
+                                       fnl_f32(r, &s->in[1]), fnl_f32(r, &s->out[0]), K,
+                                       (float *)(void *)r->scratch);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_dense_grad_data = {.op = FNL_OP_MATMUL,
+                                                          .name = "cpu.dense.grad_data",
+                                                          .rank = 20,
+                                                          .in_layout = "pn",
+                                                          .out_layout = "p",
+                                                          .supports = grad_data_supports,
+                                                          .plan = grad_data_plan,
+                                                          .run = grad_data_run};
+
+/* ---- any two matrices, row-major ---- */
+
+/* Extent of dimension d for this run. */
+static size_t extent(const struct fnl_run *r, const struct fnl_operand *o, int d)
+{
+    return d == 0 && fnl_batched(o) ? r->rows : (size_t)o->shape.dim[d];
+}
+
+static int matmul_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                       struct fnl_error *err)
+{
+    (void)g;
+    (void)arena;
+    (void)err;
+    struct fnl_run most = {.rows = s->max_rows};
+    bool ta = s->node->attrs.trans_a, tb = s->node->attrs.trans_b;
+    s->scratch_bytes =
+        sizeof(float) * fnl_cpu_kernels()->matmul_scratch(extent(&most, &s->in[0], ta ? 1 : 0),
+                                                          extent(&most, &s->in[1], tb ? 0 : 1),
+                                                          extent(&most, &s->in[0], ta ? 0 : 1));
+    return 0;
+}
+
+static void matmul_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    bool ta = s->node->attrs.trans_a, tb = s->node->attrs.trans_b;
+    ptrdiff_t lda = (ptrdiff_t)s->in[0].shape.dim[1], ldb = (ptrdiff_t)s->in[1].shape.dim[1];
+    size_t M = extent(r, &s->in[0], ta ? 1 : 0), K = extent(r, &s->in[0], ta ? 0 : 1);
+    size_t N = extent(r, &s->in[1], tb ? 0 : 1);
+    fnl_cpu_kernels()->matmul(M, N, K, fnl_f32(r, &s->in[0]), ta ? 1 : lda, ta ? lda : 1,
+                              fnl_f32(r, &s->in[1]), tb ? 1 : ldb, tb ? ldb : 1,
+                              fnl_f32(r, &s->out[0]), N, (float *)(void *)r->scratch);
+}
+
+const struct fnl_op_impl fnl__cpu_impl_matmul = {.op = FNL_OP_MATMUL,
+                                                 .name = "cpu.matmul",
+                                                 .rank = 10,
+                                                 .in_layout = "p",
+                                                 .out_layout = "p",
+                                                 .plan = matmul_plan,
+                                                 .run = matmul_run};
+
+/* y = alpha op(a) op(b) + beta c, c broadcast over rows or columns. */
+static void gemm_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    matmul_run(s, r);
+    size_t M = extent(r, &s->out[0], 0), N = (size_t)s->out[0].shape.dim[1];
+    float *y = fnl_f32(r, &s->out[0]);
+    float alpha = s->node->attrs.alpha, beta = s->node->attrs.beta;
+    const struct fnl_operand *c = &s->in[2];
+    const float *bias = s->in_count > 2 ? fnl_f32(r, c) : NULL;
+    bool wide = bias != NULL && c->shape.rank > 0 && c->shape.dim[c->shape.rank - 1] != 1;
+    bool tall = bias != NULL && c->shape.rank == 2 && c->shape.dim[0] != 1;
+    for (size_t m = 0; m < M; m++) {
+        const float *row = bias == NULL ? NULL : bias + (tall ? m * (wide ? N : 1) : 0);
+        for (size_t n = 0; n < N; n++) {
+            float add = row == NULL ? 0.0F : beta * row[wide ? n : 0];
+            y[m * N + n] = alpha * y[m * N + n] + add;
+        }
+    }
+}
+
+const struct fnl_op_impl fnl__cpu_impl_gemm = {.op = FNL_OP_GEMM,
+                                               .name = "cpu.gemm",
+                                               .rank = 10,
+                                               .in_layout = "p",
+                                               .out_layout = "p",
+                                               .plan = matmul_plan,
+                                               .run = gemm_run};
