@@ -62,12 +62,12 @@ static json_t *json_caches(const struct fnl_cpu *cpu)
 static int print_json(const struct fnl_cpu *cpu, struct fnl_error *err)
 {
     json_t *device = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         /* clang-format off */
         "name", "cpu",
         "kind", "cpu",
         "model", cpu->model,
-        "vendor", cpu->vendor,
+        "vendor", cpu->vendor[0] != '\0' ? cpu->vendor : NULL,
         "cpus_online", json_reading(&cpu->cpus_online),
         "cpus_usable", json_reading(&cpu->cpus_usable),
         "cores", json_reading(&cpu->cores),
@@ -110,7 +110,7 @@ static const char *isa_text(const struct fnl_cpu *cpu, char out[64])
 {
     static const enum fnl_isa order[] = {FNL_ISA_AMX_BF16, FNL_ISA_AVX512_BF16, FNL_ISA_AVX512F,
                                          FNL_ISA_AVX2,     FNL_ISA_FMA,         FNL_ISA_SVE2,
-                                         FNL_ISA_SVE,      FNL_ISA_ARM_BF16,    FNL_ISA_NEON};
+                                         FNL_ISA_ARM_BF16, FNL_ISA_NEON};
     size_t used = 0;
     int shown = 0;
 
@@ -140,10 +140,13 @@ static int print_table(const struct fnl_cpu *cpu, struct fnl_error *err)
     fnl_table_cell(table, "%s of %s", count_text(&cpu->cpus_usable, usable),
                    count_text(&cpu->cpus_online, online));
     fnl_table_cell(table, "%s", isa_text(cpu, isa));
-    fnl_table_cell(table, "%s free of %s", memory_text(&cpu->memory_available_bytes, available),
-                   memory_text(cpu->memory_limit_bytes.valid ? &cpu->memory_limit_bytes
-                                                             : &cpu->memory_total_bytes,
-                               total));
+    if (cpu->memory_limit_bytes.valid) {
+        fnl_table_cell(table, "limit %s of %s", memory_text(&cpu->memory_limit_bytes, available),
+                       memory_text(&cpu->memory_total_bytes, total));
+    } else {
+        fnl_table_cell(table, "%s free of %s", memory_text(&cpu->memory_available_bytes, available),
+                       memory_text(&cpu->memory_total_bytes, total));
+    }
     rc = fnl_table_print(table, stdout, err);
     fnl_table_free(table);
     return rc;

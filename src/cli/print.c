@@ -120,7 +120,8 @@ void fnl_print_note(const char *format, ...)
 int fnl_print_json(json_t *value, struct fnl_error *err)
 {
     if (value == NULL) {
-        return FNL_FAIL(err, NOMEM, NULL, "cannot make JSON: out of memory, or text that is not UTF-8");
+        return FNL_FAIL(err, NOMEM, NULL,
+                        "cannot make JSON: out of memory, or text that is not UTF-8");
     }
     errno = 0;
     int rc = json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
