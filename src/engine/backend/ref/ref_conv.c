@@ -76,7 +76,7 @@ static void run_conv(const struct fnl_step *step, const struct fnl_run *run)
     }
 }
 
-FNL_REF_IMPL(conv, CONV, run_conv);
+FNL_REF_IMPL(conv, CONV, "p", .run = run_conv);
 
 /* dw[k, ci, kh, kw] = sum over images and output pixels of dy * the input under the tap. */
 static double weight_gradient(const struct conv *c, size_t k, size_t ci, size_t kh, size_t kw)
@@ -113,7 +113,7 @@ static void run_conv_grad_weights(const struct fnl_step *step, const struct fnl_
     }
 }
 
-FNL_REF_IMPL(conv_grad_weights, CONV_GRAD_WEIGHTS, run_conv_grad_weights);
+FNL_REF_IMPL(conv_grad_weights, CONV_GRAD_WEIGHTS, "pp-", .run = run_conv_grad_weights);
 
 /* Adds to sum[N, C, H, W] what output pixel (n, k, oh, ow) gives back to the pixels it read. */
 static void scatter(const struct conv *c, size_t n, size_t k, size_t oh, size_t ow, double *sum)
@@ -153,7 +153,8 @@ static void run_conv_grad_data(const struct fnl_step *step, const struct fnl_run
     }
 }
 
-FNL_REF_IMPL_SUMS(conv_grad_data, CONV_GRAD_DATA, run_conv_grad_data);
+FNL_REF_IMPL(conv_grad_data, CONV_GRAD_DATA, "pp-", .plan = fnl__ref_plan_sums,
+             .run = run_conv_grad_data);
 
 static void run_conv_grad_bias(const struct fnl_step *step, const struct fnl_run *run)
 {
@@ -170,4 +171,4 @@ static void run_conv_grad_bias(const struct fnl_step *step, const struct fnl_run
     }
 }
 
-FNL_REF_IMPL(conv_grad_bias, CONV_GRAD_BIAS, run_conv_grad_bias);
+FNL_REF_IMPL(conv_grad_bias, CONV_GRAD_BIAS, "p", .run = run_conv_grad_bias);

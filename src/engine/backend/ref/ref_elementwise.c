@@ -31,10 +31,10 @@ static void run_arithmetic(const struct fnl_step *step, const struct fnl_run *ru
     }
 }
 
-FNL_REF_IMPL(add, ADD, run_arithmetic);
-FNL_REF_IMPL(sub, SUB, run_arithmetic);
-FNL_REF_IMPL(mul, MUL, run_arithmetic);
-FNL_REF_IMPL(div, DIV, run_arithmetic);
+FNL_REF_IMPL(add, ADD, "p", .run = run_arithmetic);
+FNL_REF_IMPL(sub, SUB, "p", .run = run_arithmetic);
+FNL_REF_IMPL(mul, MUL, "p", .run = run_arithmetic);
+FNL_REF_IMPL(div, DIV, "p", .run = run_arithmetic);
 
 /* ---- activations ---- */
 
@@ -89,12 +89,12 @@ static void run_activation(const struct fnl_step *step, const struct fnl_run *ru
     }
 }
 
-FNL_REF_IMPL(relu, RELU, run_activation);
-FNL_REF_IMPL(leaky_relu, LEAKY_RELU, run_activation);
-FNL_REF_IMPL(gelu, GELU, run_activation);
-FNL_REF_IMPL(sigmoid, SIGMOID, run_activation);
-FNL_REF_IMPL(tanh, TANH, run_activation);
-FNL_REF_IMPL(erf, ERF, run_activation);
+FNL_REF_IMPL(relu, RELU, "p", .run = run_activation);
+FNL_REF_IMPL(leaky_relu, LEAKY_RELU, "p", .run = run_activation);
+FNL_REF_IMPL(gelu, GELU, "p", .run = run_activation);
+FNL_REF_IMPL(sigmoid, SIGMOID, "p", .run = run_activation);
+FNL_REF_IMPL(tanh, TANH, "p", .run = run_activation);
+FNL_REF_IMPL(erf, ERF, "p", .run = run_activation);
 
 /* The slope at v, which is the activation's output where that is enough, else its input. */
 static double slope(const struct fnl_node *node, double v)
@@ -124,12 +124,12 @@ static void run_activation_grad(const struct fnl_step *step, const struct fnl_ru
     }
 }
 
-FNL_REF_IMPL(relu_grad, RELU_GRAD, run_activation_grad);
-FNL_REF_IMPL(leaky_relu_grad, LEAKY_RELU_GRAD, run_activation_grad);
-FNL_REF_IMPL(gelu_grad, GELU_GRAD, run_activation_grad);
-FNL_REF_IMPL(sigmoid_grad, SIGMOID_GRAD, run_activation_grad);
-FNL_REF_IMPL(tanh_grad, TANH_GRAD, run_activation_grad);
-FNL_REF_IMPL(erf_grad, ERF_GRAD, run_activation_grad);
+FNL_REF_IMPL(relu_grad, RELU_GRAD, "p", .run = run_activation_grad);
+FNL_REF_IMPL(leaky_relu_grad, LEAKY_RELU_GRAD, "p", .run = run_activation_grad);
+FNL_REF_IMPL(gelu_grad, GELU_GRAD, "p", .run = run_activation_grad);
+FNL_REF_IMPL(sigmoid_grad, SIGMOID_GRAD, "p", .run = run_activation_grad);
+FNL_REF_IMPL(tanh_grad, TANH_GRAD, "p", .run = run_activation_grad);
+FNL_REF_IMPL(erf_grad, ERF_GRAD, "p", .run = run_activation_grad);
 
 /* ---- Dropout ---- */
 
@@ -160,4 +160,4 @@ static void run_dropout(const struct fnl_step *step, const struct fnl_run *run)
     }
 }
 
-FNL_REF_IMPL(dropout, DROPOUT, run_dropout);
+FNL_REF_IMPL(dropout, DROPOUT, "p", .run = run_dropout);

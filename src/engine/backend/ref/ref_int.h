@@ -30,24 +30,19 @@ int fnl__ref_axis(const struct fnl_step *step, int rank);
 size_t fnl__ref_extent(const struct fnl_ref_tensor *t, int begin, int end);
 
 /* Scratch of one double for each element of output 0; a plan() for operators that sum into it. */
-int fnl__ref_plan_sums(struct fnl_step *step, struct fnl_arena *arena, struct fnl_error *err);
+int fnl__ref_plan_sums(struct fnl_step *step, const struct fnl_graph *g, struct fnl_arena *arena,
+                       struct fnl_error *err);
 
-/* Defines fnl__ref_<name>, the implementation of FNL_OP_<OP>. */
-#define FNL_REF_IMPL(name_, OP, run_)                                                              \
+/* Defines fnl__ref_<name>, the implementation of FNL_OP_<OP>. layouts: of the inputs, as
+ * fnl_op_impl.in_layout; the rest: more fields. */
+#define FNL_REF_IMPL(name_, OP, layouts, ...)                                                      \
     const struct fnl_op_impl fnl__ref_##name_ = {.op = FNL_OP_##OP,                                \
                                                  .name = "ref." #name_,                            \
-                                                 .in_layout = "p",                                 \
+                                                 .in_layout = layouts,                             \
                                                  .out_layout = "p",                                \
-                                                 .run = run_}
-#define FNL_REF_IMPL_SUMS(name_, OP, run_)                                                         \
-    const struct fnl_op_impl fnl__ref_##name_ = {.op = FNL_OP_##OP,                                \
-                                                 .name = "ref." #name_,                            \
-                                                 .in_layout = "p",                                 \
-                                                 .out_layout = "p",                                \
-                                                 .plan = fnl__ref_plan_sums,                       \
-                                                 .run = run_}
+                                                 __VA_ARGS__}
 
-/* One row for each operator of op.h. */
+/* At least one row for each operator of op.h. */
 #define FNL_REF_IMPLS(X)                                                                           \
     X(add)                                                                                         \
     X(sub)                                                                                         \
@@ -74,6 +69,7 @@ int fnl__ref_plan_sums(struct fnl_step *step, struct fnl_arena *arena, struct fn
     X(global_max_pool)                                                                             \
     X(dropout)                                                                                     \
     X(batch_normalization)                                                                         \
+    X(batch_normalization_training)                                                                \
     X(layer_normalization)                                                                         \
     X(reduce_sum)                                                                                  \
     X(reduce_mean)                                                                                 \

@@ -28,5 +28,5 @@ static void run_product(const struct fnl_step *step, const struct fnl_run *run)
     }
 }
 
-FNL_REF_IMPL(matmul, MATMUL, run_product);
-FNL_REF_IMPL(gemm, GEMM, run_product);
+FNL_REF_IMPL(matmul, MATMUL, "p", .run = run_product);
+FNL_REF_IMPL(gemm, GEMM, "p", .run = run_product);

@@ -43,7 +43,7 @@ static void run_softmax_cross_entropy(const struct fnl_step *step, const struct 
     }
 }
 
-FNL_REF_IMPL(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, run_softmax_cross_entropy);
+FNL_REF_IMPL(softmax_cross_entropy, SOFTMAX_CROSS_ENTROPY, "p", .run = run_softmax_cross_entropy);
 
 static void run_softmax_cross_entropy_grad(const struct fnl_step *step, const struct fnl_run *run)
 {
@@ -56,8 +56,8 @@ static void run_softmax_cross_entropy_grad(const struct fnl_step *step, const st
     }
 }
 
-FNL_REF_IMPL(softmax_cross_entropy_grad, SOFTMAX_CROSS_ENTROPY_GRAD,
-             run_softmax_cross_entropy_grad);
+FNL_REF_IMPL(softmax_cross_entropy_grad, SOFTMAX_CROSS_ENTROPY_GRAD, "p",
+             .run = run_softmax_cross_entropy_grad);
 
 /* The classes are the last dimension; targets of a row add up to 1, else the gradient p - target is
  * not that of this loss. */
@@ -78,7 +78,8 @@ static void run_categorical_cross_entropy(const struct fnl_step *step, const str
     }
 }
 
-FNL_REF_IMPL(categorical_cross_entropy, CATEGORICAL_CROSS_ENTROPY, run_categorical_cross_entropy);
+FNL_REF_IMPL(categorical_cross_entropy, CATEGORICAL_CROSS_ENTROPY, "p",
+             .run = run_categorical_cross_entropy);
 
 /* -t log(p) - (1 - t) log(1 - p) with p = sigmoid(x), in the form that never overflows. */
 static void run_binary_cross_entropy(const struct fnl_step *step, const struct fnl_run *run)
@@ -97,7 +98,7 @@ static void run_binary_cross_entropy(const struct fnl_step *step, const struct f
     }
 }
 
-FNL_REF_IMPL(binary_cross_entropy, BINARY_CROSS_ENTROPY, run_binary_cross_entropy);
+FNL_REF_IMPL(binary_cross_entropy, BINARY_CROSS_ENTROPY, "p", .run = run_binary_cross_entropy);
 
 static void run_mean_squared_error(const struct fnl_step *step, const struct fnl_run *run)
 {
@@ -114,7 +115,7 @@ static void run_mean_squared_error(const struct fnl_step *step, const struct fnl
     }
 }
 
-FNL_REF_IMPL(mean_squared_error, MEAN_SQUARED_ERROR, run_mean_squared_error);
+FNL_REF_IMPL(mean_squared_error, MEAN_SQUARED_ERROR, "p", .run = run_mean_squared_error);
 
 /* (a - b) * alpha / batch: the gradient of every loss but the one with labels. */
 static void run_difference_grad(const struct fnl_step *step, const struct fnl_run *run)
@@ -127,4 +128,4 @@ static void run_difference_grad(const struct fnl_step *step, const struct fnl_ru
     }
 }
 
-FNL_REF_IMPL(difference_grad, DIFFERENCE_GRAD, run_difference_grad);
+FNL_REF_IMPL(difference_grad, DIFFERENCE_GRAD, "p", .run = run_difference_grad);

@@ -1,14 +1,7 @@
-/* ref_norm.c - Softmax and the normalisations, with their gradients.
- *
- * BatchNormalization in training mode normalises by the batch's own mean and biased variance, and
- * moves the running statistics (inputs 3 and 4) in place: running = running * momentum + batch *
- * (1 - momentum). The biased variance goes into the running one too, as ONNX and Keras do (PyTorch
- * takes the unbiased one there). This back end has one shard, so no merge() is needed for it.
- *
- * With xhat = (x - mean) / std and M elements a statistic, both normalisations have
- *   dx = (g - mean(g) - xhat * mean(g * xhat)) / std,  g = dy * scale
- * where means run over what shares a statistic. Source: Ioffe, Szegedy, "Batch Normalization",
- * 2015; Ba, Kiros, Hinton, "Layer Normalization", 2016. */
+/* ref_norm.c - Softmax and LayerNormalization, with their gradients: all look at one line of
+ * elements at a time. With xhat = (x - mean) / std over a row of D elements, LayerNormalization has
+ *   dx = (g - mean(g) - xhat * mean(g * xhat)) / std,  g = dy * scale.
+ * Source: Ba, Kiros, Hinton, "Layer Normalization", 2016. */
 #include <math.h>
 
 #include "engine/backend/ref/ref_int.h"
@@ -39,8 +32,8 @@ static void run_softmax(const struct fnl_step *step, const struct fnl_run *run)
     }
 }
 
-FNL_REF_IMPL(softmax, SOFTMAX, run_softmax);
-FNL_REF_IMPL(log_softmax, LOG_SOFTMAX, run_softmax);
+FNL_REF_IMPL(softmax, SOFTMAX, "p", .run = run_softmax);
+FNL_REF_IMPL(log_softmax, LOG_SOFTMAX, "p", .run = run_softmax);
 
 /* Softmax: dx = y (dy - sum(dy y)); LogSoftmax: dx = dy - exp(y) sum(dy). */
 static void run_softmax_grad(const struct fnl_step *step, const struct fnl_run *run)
@@ -66,101 +59,8 @@ static void run_softmax_grad(const struct fnl_step *step, const struct fnl_run *
     }
 }
 
-FNL_REF_IMPL(softmax_grad, SOFTMAX_GRAD, run_softmax_grad);
-FNL_REF_IMPL(log_softmax_grad, LOG_SOFTMAX_GRAD, run_softmax_grad);
-
-/* ---- BatchNormalization: x[N, C, ...], one statistic a channel ---- */
-
-/* The i-th of the M = N * pixels elements of channel c. */
-static size_t channel_element(const struct fnl_ref_tensor *x, size_t c, size_t i)
-{
-    size_t pixels = fnl__ref_extent(x, 2, x->rank);
-    return (i / pixels * x->dim[1] + c) * pixels + i % pixels;
-}
-
-static void channel_statistics(const struct fnl_ref_tensor *x, size_t c, double *ret_mean,
-                               double *ret_variance)
-{
-    size_t M = x->count / x->dim[1];
-    double sum = 0.0, squares = 0.0;
-    for (size_t i = 0; i < M; i++) {
-        sum += (double)x->at[channel_element(x, c, i)];
-    }
-    double mean = sum / (double)M;
-    for (size_t i = 0; i < M; i++) {
-        double d = (double)x->at[channel_element(x, c, i)] - mean;
-        squares += d * d;
-    }
-    *ret_mean = mean;
-    *ret_variance = squares / (double)M;
-}
-
-static float moved(float running, double batch, float momentum)
-{
-    return (float)((double)running * (double)momentum + batch * (1.0 - (double)momentum));
-}
-
-static void run_batch_normalization(const struct fnl_step *step, const struct fnl_run *run)
-{
-    const struct fnl_attrs *a = &step->node->attrs;
-    struct fnl_ref_tensor x = fnl__ref_in(step, run, 0), scale = fnl__ref_in(step, run, 1);
-    struct fnl_ref_tensor bias = fnl__ref_in(step, run, 2), y = fnl__ref_out(step, run, 0);
-    struct fnl_ref_tensor running_mean = fnl__ref_in(step, run, 3);
-    struct fnl_ref_tensor running_variance = fnl__ref_in(step, run, 4);
-    struct fnl_ref_tensor saved_mean = fnl__ref_out(step, run, 1);
-    struct fnl_ref_tensor saved_inverse = fnl__ref_out(step, run, 2);
-    for (size_t c = 0; c < x.dim[1]; c++) {
-        double mean = running_mean.at[c], variance = running_variance.at[c];
-        if (a->training) {
-            channel_statistics(&x, c, &mean, &variance);
-            running_mean.at[c] = moved(running_mean.at[c], mean, a->momentum);
-            running_variance.at[c] = moved(running_variance.at[c], variance, a->momentum);
-        }
-        double inverse = 1.0 / sqrt(variance + (double)a->epsilon);
-        for (size_t i = 0; i < x.count / x.dim[1]; i++) {
-            size_t at = channel_element(&x, c, i);
-            double xhat = ((double)x.at[at] - mean) * inverse;
-            y.at[at] = (float)(xhat * (double)scale.at[c] + (double)bias.at[c]);
-        }
-        if (saved_mean.at != NULL) {
-            saved_mean.at[c] = (float)mean;
-        }
-        if (saved_inverse.at != NULL) {
-            saved_inverse.at[c] = (float)inverse;
-        }
-    }
-}
-
-FNL_REF_IMPL(batch_normalization, BATCH_NORMALIZATION, run_batch_normalization);
-
-static void run_batch_normalization_grad(const struct fnl_step *step, const struct fnl_run *run)
-{
-    struct fnl_ref_tensor dy = fnl__ref_in(step, run, 0), x = fnl__ref_in(step, run, 1);
-    struct fnl_ref_tensor scale = fnl__ref_in(step, run, 2), mean = fnl__ref_in(step, run, 3);
-    struct fnl_ref_tensor inverse = fnl__ref_in(step, run, 4);
-    struct fnl_ref_tensor dx = fnl__ref_out(step, run, 0), dscale = fnl__ref_out(step, run, 1);
-    struct fnl_ref_tensor dbias = fnl__ref_out(step, run, 2);
-    size_t M = x.count / x.dim[1];
-    for (size_t c = 0; c < x.dim[1]; c++) {
-        double sum_dy = 0.0, sum_dy_xhat = 0.0;
-        for (size_t i = 0; i < M; i++) {
-            size_t at = channel_element(&x, c, i);
-            double xhat = ((double)x.at[at] - (double)mean.at[c]) * (double)inverse.at[c];
-            sum_dy += (double)dy.at[at];
-            sum_dy_xhat += (double)dy.at[at] * xhat;
-        }
-        for (size_t i = 0; i < M; i++) {
-            size_t at = channel_element(&x, c, i);
-            double xhat = ((double)x.at[at] - (double)mean.at[c]) * (double)inverse.at[c];
-            double centred = (double)dy.at[at] - (sum_dy + xhat * sum_dy_xhat) / (double)M;
-            dx.at[at] = (float)((double)scale.at[c] * (double)inverse.at[c] * centred);
-        }
-        dscale.at[c] = (float)sum_dy_xhat;
-        dbias.at[c] = (float)sum_dy;
-    }
-}
-
-FNL_REF_IMPL(batch_normalization_grad, BATCH_NORMALIZATION_GRAD, run_batch_normalization_grad);
+FNL_REF_IMPL(softmax_grad, SOFTMAX_GRAD, "p", .run = run_softmax_grad);
+FNL_REF_IMPL(log_softmax_grad, LOG_SOFTMAX_GRAD, "p", .run = run_softmax_grad);
 
 /* ---- LayerNormalization: each row x[D] of the dimensions from axis on ---- */
 
@@ -196,7 +96,7 @@ static void run_layer_normalization(const struct fnl_step *step, const struct fn
     }
 }
 
-FNL_REF_IMPL(layer_normalization, LAYER_NORMALIZATION, run_layer_normalization);
+FNL_REF_IMPL(layer_normalization, LAYER_NORMALIZATION, "p", .run = run_layer_normalization);
 
 /* dx of one row. */
 static void layer_row_grad(size_t D, const float *dy, const float *x, const float *scale,
@@ -239,4 +139,5 @@ static void run_layer_normalization_grad(const struct fnl_step *step, const stru
     }
 }
 
-FNL_REF_IMPL(layer_normalization_grad, LAYER_NORMALIZATION_GRAD, run_layer_normalization_grad);
+FNL_REF_IMPL(layer_normalization_grad, LAYER_NORMALIZATION_GRAD, "p",
+             .run = run_layer_normalization_grad);

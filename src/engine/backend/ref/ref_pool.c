@@ -96,8 +96,8 @@ static void run_pool(const struct fnl_step *step, const struct fnl_run *run)
     }
 }
 
-FNL_REF_IMPL(max_pool, MAX_POOL, run_pool);
-FNL_REF_IMPL(average_pool, AVERAGE_POOL, run_pool);
+FNL_REF_IMPL(max_pool, MAX_POOL, "p", .run = run_pool);
+FNL_REF_IMPL(average_pool, AVERAGE_POOL, "p", .run = run_pool);
 
 /* Gives dy back to the window's taps. */
 static void spread_max(const struct window *v, const float *plane, double dy, double *sum)
@@ -145,8 +145,9 @@ static void run_pool_grad(const struct fnl_step *step, const struct fnl_run *run
     }
 }
 
-FNL_REF_IMPL_SUMS(max_pool_grad, MAX_POOL_GRAD, run_pool_grad);
-FNL_REF_IMPL_SUMS(average_pool_grad, AVERAGE_POOL_GRAD, run_pool_grad);
+FNL_REF_IMPL(max_pool_grad, MAX_POOL_GRAD, "pp-", .plan = fnl__ref_plan_sums, .run = run_pool_grad);
+FNL_REF_IMPL(average_pool_grad, AVERAGE_POOL_GRAD, "p-", .plan = fnl__ref_plan_sums,
+             .run = run_pool_grad);
 
 /* ---- over the whole image ---- */
 
@@ -207,7 +208,8 @@ static void run_global_average_pool_grad(const struct fnl_step *step, const stru
     }
 }
 
-FNL_REF_IMPL(global_average_pool, GLOBAL_AVERAGE_POOL, run_global_average_pool);
-FNL_REF_IMPL(global_max_pool, GLOBAL_MAX_POOL, run_global_max_pool);
-FNL_REF_IMPL(global_average_pool_grad, GLOBAL_AVERAGE_POOL_GRAD, run_global_average_pool_grad);
-FNL_REF_IMPL(global_max_pool_grad, GLOBAL_MAX_POOL_GRAD, run_global_max_pool_grad);
+FNL_REF_IMPL(global_average_pool, GLOBAL_AVERAGE_POOL, "p", .run = run_global_average_pool);
+FNL_REF_IMPL(global_max_pool, GLOBAL_MAX_POOL, "p", .run = run_global_max_pool);
+FNL_REF_IMPL(global_average_pool_grad, GLOBAL_AVERAGE_POOL_GRAD, "p-",
+             .run = run_global_average_pool_grad);
+FNL_REF_IMPL(global_max_pool_grad, GLOBAL_MAX_POOL_GRAD, "pp-", .run = run_global_max_pool_grad);

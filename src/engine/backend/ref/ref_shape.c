@@ -11,10 +11,10 @@ static void run_copy(const struct fnl_step *step, const struct fnl_run *run)
     memmove(y.at, x.at, y.count * sizeof *y.at);
 }
 
-FNL_REF_IMPL(identity, IDENTITY, run_copy);
-FNL_REF_IMPL(flatten, FLATTEN, run_copy);
-FNL_REF_IMPL(reshape, RESHAPE, run_copy);
-FNL_REF_IMPL(reshape_to, RESHAPE_TO, run_copy);
+FNL_REF_IMPL(identity, IDENTITY, "p", .run = run_copy);
+FNL_REF_IMPL(flatten, FLATTEN, "p", .run = run_copy);
+FNL_REF_IMPL(reshape, RESHAPE, "p", .run = run_copy);
+FNL_REF_IMPL(reshape_to, RESHAPE_TO, "p-", .run = run_copy);
 
 /* y[i0, i1, ...] = x[...] with dimension d of y being dimension perm[d] of x. */
 static void run_transpose(const struct fnl_step *step, const struct fnl_run *run)
@@ -34,7 +34,7 @@ static void run_transpose(const struct fnl_step *step, const struct fnl_run *run
     }
 }
 
-FNL_REF_IMPL(transpose, TRANSPOSE, run_transpose);
+FNL_REF_IMPL(transpose, TRANSPOSE, "p", .run = run_transpose);
 
 /* y has the shape of input 1; input 0 is repeated into it, times alpha. */
 static void run_expand_to(const struct fnl_step *step, const struct fnl_run *run)
@@ -45,7 +45,7 @@ static void run_expand_to(const struct fnl_step *step, const struct fnl_run *run
     }
 }
 
-FNL_REF_IMPL(expand_to, EXPAND_TO, run_expand_to);
+FNL_REF_IMPL(expand_to, EXPAND_TO, "p-", .run = run_expand_to);
 
 static void store_sums(const struct fnl_ref_tensor *y, const double *sum, double divisor)
 {
@@ -66,7 +66,7 @@ static void run_sum_to_shape(const struct fnl_step *step, const struct fnl_run *
     store_sums(&y, sum, 1.0);
 }
 
-FNL_REF_IMPL_SUMS(sum_to_shape, SUM_TO_SHAPE, run_sum_to_shape);
+FNL_REF_IMPL(sum_to_shape, SUM_TO_SHAPE, "p-", .plan = fnl__ref_plan_sums, .run = run_sum_to_shape);
 
 /* ReduceSum and ReduceMean over the dimensions in axes_mask; the batch is never among them. */
 static void run_reduce(const struct fnl_step *step, const struct fnl_run *run)
@@ -88,5 +88,5 @@ static void run_reduce(const struct fnl_step *step, const struct fnl_run *run)
     store_sums(&y, sum, step->node->op == FNL_OP_REDUCE_MEAN ? (double)reduced : 1.0);
 }
 
-FNL_REF_IMPL_SUMS(reduce_sum, REDUCE_SUM, run_reduce);
-FNL_REF_IMPL_SUMS(reduce_mean, REDUCE_MEAN, run_reduce);
+FNL_REF_IMPL(reduce_sum, REDUCE_SUM, "p", .plan = fnl__ref_plan_sums, .run = run_reduce);
+FNL_REF_IMPL(reduce_mean, REDUCE_MEAN, "p", .plan = fnl__ref_plan_sums, .run = run_reduce);
