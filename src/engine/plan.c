@@ -487,8 +487,8 @@ static int set_outputs(struct planner *p, const struct fnl_node *n, const struct
 {
     for (int i = 0; i < n->output_count; i++) {
         int v = i == 0 && c->output >= 0 ? c->output : n->output[i];
-        enum fnl_layout layout;
-        bool repack;
+        enum fnl_layout layout = FNL_LAYOUT_PLAIN;
+        bool repack = false;
         int slot = output_slot(p, v, letter(c->impl->out_layout, i), &layout, n, &repack);
         if (slot < 0) {
             return slot;
