@@ -81,16 +81,12 @@ foreach(source ${targets})
   target_link_libraries(${target} PRIVATE ${modules})
 endforeach()
 
-# bench/*.c: drivers of the benchmarks; `cmake --build build/release --target bench`.
-add_custom_target(bench)
+# bench/*.c: drivers of the benchmarks, beside the program.
 file(GLOB drivers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c)
 if(TARGET fnl_train)
   foreach(source ${drivers})
     get_filename_component(target ${source} NAME_WE)
-    add_executable(bench_${target} EXCLUDE_FROM_ALL ${source})
-    set_target_properties(bench_${target} PROPERTIES OUTPUT_NAME ${target}
-                          RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
-    target_link_libraries(bench_${target} PRIVATE ${modules} ${CMAKE_DL_LIBS})
-    add_dependencies(bench bench_${target})
+    add_executable(${target} ${source})
+    target_link_libraries(${target} PRIVATE ${modules})
   endforeach()
 endif()
