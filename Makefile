@@ -20,6 +20,11 @@ check:
 install: all
 	cmake --install build/$(PRESET) --prefix $(PREFIX) --strip
 
+# libfournil.a, its headers and fournil.pc
+install-lib: all
+	cmake --build build/$(PRESET) --target libfournil
+	cmake --install build/$(PRESET) --prefix $(PREFIX) --component library
+
 deb: all
 	cd build/$(PRESET) && cpack -B ../package
 	@ls build/package/*.deb
@@ -34,4 +39,4 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all test check install deb docs format clean
+.PHONY: all test check install install-lib deb docs format clean

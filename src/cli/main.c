@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/schema.h"
 #include "cli/cmd.h"
@@ -28,6 +28,17 @@ static void open_standard_streams(void)
     } while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd > STDERR_FILENO) {
         close(fd);
+    }
+}
+
+/* What the library has to say: warnings and worse. */
+static void print_log(void *arg, enum fnl_log_level level, const char *text)
+{
+    (void)arg;
+    if (level <= FNL_LOG_WARNING) {
+        fnl_print_warning("%s", text);
+    } else {
+        fnl_print_note("%s", text);
     }
 }
 
@@ -167,6 +178,7 @@ int main(int argc, char **argv)
 
     open_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    fnl_log_to(print_log, NULL, FNL_LOG_WARNING);
     int rc = dispatch(argc, argv, &err);
     if (rc < 0) {
         fnl_print_error(&err);

@@ -90,6 +90,7 @@ static void print_message(const char *label, enum fnl_style style, const char *f
 
     vsnprintf(text, sizeof text, format, ap);
     fflush(stdout);
+    flockfile(stderr); /* the library logs from any thread */
     fputs("fournil: ", stderr);
     if (label != NULL) {
         fnl_print_styled(stderr, style, label);
@@ -97,6 +98,7 @@ static void print_message(const char *label, enum fnl_style style, const char *f
     }
     print_clean(stderr, text);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 void fnl_print_warning(const char *format, ...)
