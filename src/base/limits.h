@@ -63,4 +63,47 @@
 /* Parts a batch is split into: more than threads is only useful for --deterministic. */
 #define FNL_MAX_SHARDS 256
 
+/* --- layer lists ------------------------------------------------------------------------------ */
+
+/* Layers of one `model:`: the deepest published networks have about 1,000; finding a name is
+ * linear. */
+#define FNL_MAX_LAYERS 4096
+
+/* residual inside residual...: bounds the recursion of the builder. */
+#define FNL_MAX_LAYER_NESTING 8
+
+/* Units of a dense layer, filters of a convolution: far above any real one. */
+#define FNL_MAX_UNITS (1 << 24)
+
+/* Kernel, stride, dilation and padding of a window: what shape inference accepts. */
+#define FNL_MAX_WINDOW 4096
+
+/* Bytes of a layer's name. */
+#define FNL_MAX_LAYER_NAME_BYTES 64
+
+/* --- ONNX files ------------------------------------------------------------------------------- */
+
+/* Protocol buffers end at 2 GiB: larger models keep their weights in files of their own. */
+#define FNL_MAX_ONNX_BYTES (((size_t)1 << 31) - 1)
+
+/* Messages inside messages. A model without subgraphs needs 7 (model, graph, node, attribute,
+ * tensor, entry, ...); bounds the recursion of the decoder. */
+#define FNL_MAX_ONNX_DEPTH 16
+
+/* Messages of one file: an empty one takes 2 bytes in the file and up to 250 in memory. The largest
+ * public models have about 1,000,000. */
+#define FNL_MAX_ONNX_MESSAGES 2000000
+
+/* Fields of one file, all messages together; packed arrays and raw data count as one. */
+#define FNL_MAX_ONNX_FIELDS 16000000
+
+/* Inputs, outputs and metadata entries of a model: each is found by a linear search. */
+#define FNL_MAX_ONNX_ENTRIES 1024
+
+/* Attributes of one node: ONNX's operators have at most 15; a bit each. */
+#define FNL_MAX_ONNX_ATTRIBUTES 64
+
+/* Tables of names made while a file is read. */
+#define FNL_MAX_ONNX_TABLE_BYTES ((size_t)1 << 30)
+
 #endif

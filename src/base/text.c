@@ -1,5 +1,5 @@
-/* text.c - numbers from text. The grammar is checked here first, because the C library's parsers
- * take blanks, hexadecimal, "nan" and, in some locales, a decimal comma. */
+/* text.c - numbers from text, and UTF-8. The grammar is checked here first, because the C library's
+ * parsers take blanks, hexadecimal, "nan" and, in some locales, a decimal comma. */
 #include "base/text.h"
 
 #include <errno.h>
@@ -81,5 +81,49 @@ bool fnl_parse_double(const char *text, double *ret_value)
         return false;
     }
     *ret_value = value;
+    return true;
+}
+
+/* Bytes of the character at p, 0 when it is not well-formed. Source: Unicode, table 3-7. */
+static size_t utf8_size(const unsigned char *p, size_t left)
+{
+    unsigned char low = 0x80, high = 0xBF; /* of the second byte */
+    size_t n = 0;
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    if (p[0] >= 0xC2 && p[0] <= 0xDF) {
+        n = 2;
+    } else if (p[0] >= 0xE0 && p[0] <= 0xEF) {
+        n = 3;
+        low = p[0] == 0xE0 ? 0xA0 : low;
+        high = p[0] == 0xED ? 0x9F : high;
+    } else if (p[0] >= 0xF0 && p[0] <= 0xF4) {
+        n = 4;
+        low = p[0] == 0xF0 ? 0x90 : low;
+        high = p[0] == 0xF4 ? 0x8F : high;
+    }
+    if (n == 0 || n > left || p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < n; i++) {
+        if ((p[i] & 0xC0u) != 0x80u) {
+            return 0;
+        }
+    }
+    return n;
+}
+
+bool fnl_utf8_valid(const char *text, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    while (size != 0) {
+        size_t n = utf8_size(p, size);
+        if (n == 0) {
+            return false;
+        }
+        p += n;
+        size -= n;
+    }
     return true;
 }

@@ -131,6 +131,9 @@ static int check_path(const struct assignment *a, const char *path, int *ret_par
             return fail(a, "write names separated by single dots, such as train.batch=64",
                         n == 0 ? "a part of the path is empty" : "a part of the path is too long");
         }
+        if (!fnl_utf8_valid(p, n) || (n == 2 && memcmp(p, "<<", 2) == 0)) {
+            return fail(a, NULL, "a part of the path cannot be a key");
+        }
         if (parts > FNL_MAX_YAML_DEPTH / 2) {
             return fail(a, NULL, "the path is too deep");
         }

@@ -112,6 +112,38 @@ static void numbers_are_parsed_strictly(void **state)
     assert_true(v == 77);
 }
 
+static void only_well_formed_utf8_is_valid(void **state)
+{
+    (void)state;
+    const char *good[] = {"",
+                          "a",
+                          "\x7F",
+                          "\xC2\x80",
+                          "\xE0\xA0\x80",
+                          "\xED\x9F\xBF",
+                          "\xEE\x80\x80",
+                          "\xF0\x90\x80\x80",
+                          "\xF4\x8F\xBF\xBF"};
+    const char *bad[] = {"\x80",
+                         "\xC0\x80",
+                         "\xC1\xBF",
+                         "\xC2",
+                         "\xC2\x41",
+                         "\xE0\x9F\xBF",
+                         "\xED\xA0\x80",
+                         "\xE1\x80",
+                         "\xF0\x8F\xBF\xBF",
+                         "\xF4\x90\x80\x80",
+                         "\xF5\x80\x80\x80",
+                         "\xFF"};
+    for (size_t i = 0; i < TEST_COUNT(good); i++) {
+        assert_true(fnl_utf8_valid(good[i], strlen(good[i])));
+    }
+    for (size_t i = 0; i < TEST_COUNT(bad); i++) {
+        assert_false(fnl_utf8_valid(bad[i], strlen(bad[i])));
+    }
+}
+
 static char logged[4][200];
 static int logged_count;
 
@@ -273,6 +305,7 @@ int main(void)
         cmocka_unit_test(times_and_durations_have_texts),
         cmocka_unit_test(integers_are_parsed_strictly),
         cmocka_unit_test(numbers_are_parsed_strictly),
+        cmocka_unit_test(only_well_formed_utf8_is_valid),
         cmocka_unit_test(log_lines_go_to_the_callback_by_level),
         cmocka_unit_test(the_first_signal_is_a_flag_and_the_second_kills),
         cmocka_unit_test(cpus_follow_affinity_and_quota),

@@ -259,6 +259,8 @@ static void bad_assignments_are_refused(void **state)
     set_fails("m: [1, 2]\n", "m.2=1", "\"2\" is not an item of the list \"m\"");
     set_fails("m: [1, 2]\n", "m.-1=1", "is not an item");
     set_fails("m: [1, 2]\n", "m.x=1", "is not an item");
+    set_fails("a: 1\n", "a.\xD8=1", "cannot be a key");
+    set_fails("a: 1\n", "<<=1", "cannot be a key");
     set_fails("a: 1\n", "a=[1", "expected");
     set_fails("a: 1\n", "a=*x", "aliases");
     set_fails("a: 1\n", "a={b: 1, b: 2}", "duplicate key \"b\"");
