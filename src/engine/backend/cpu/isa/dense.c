@@ -1,0 +1,159 @@
+/* dense.c - fully connected layers: forward, gradient of the weights, gradient of the input.
+ *
+ * All three are the tile of gemm.h. Forward: rows are samples. Weights: rows are input features,
+ * the steps of the sum are samples; dy is copied into panels first (M x N floats, a percent of the
+ * work at K = 100). Input: rows are samples again, and the weights are transposed into scratch a
+ * few panels at a time, so that they are read back from L1. */
+#include "engine/backend/cpu/isa/gemm.h"
+#include "engine/backend/cpu/isa/kernel_list.h"
+#include "engine/backend/cpu/isa/panel.h"
+
+static const ptrdiff_t at_zero = 0;
+
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* y[M][N] = the product p of the rows of a. */
+static void rows_by_panels(const struct fnl_product *p, size_t M, const float *a,
+                           ptrdiff_t a_stride, float *y, size_t ldy)
+{
+    const float *from[FNL_ROWS];
+    float *to[FNL_ROWS];
+    const size_t tiles = fnl_tiles(M);
+    for (size_t m = 0, t = 0; t < tiles;) {
+        t = min(t + FNL_ROWS / FNL_MR, tiles);
+        const size_t rows = fnl_split(M, tiles, t) - m;
+        for (size_t i = 0; i < rows; i++) {
+            from[i] = a + (ptrdiff_t)(m + i) * a_stride;
+            to[i] = y + (m + i) * ldy;
+        }
+        FNL_K(product)(p, rows, from, to);
+        m += rows;
+    }
+}
+
+void FNL_K(dense_forward)(size_t M, size_t K, size_t N, const float *x, size_t ldx, const float *w,
+                          const float *bias, enum fnl_cpu_activation act, float *y, size_t ldy)
+{
+    const struct fnl_product p = {
+        .walk = {.segments = 1, .run = K, .segment = &at_zero, .step_a = 1, .step_b = FNL_PANEL},
+        .w = w,
+        .N = N,
+        .bias = bias,
+        .relu = act == FNL_CPU_RELU,
+    };
+    rows_by_panels(&p, M, x, (ptrdiff_t)ldx, y, ldy);
+}
+
+/* Samples summed at a time: a panel of dy and the features of FEATURES columns of x fit in L1. */
+#define SAMPLES 96
+#define FEATURES (8 * FNL_MR)
+
+/* dw (+)= x^T dy over `samples` rows, dy in panels. */
+static void grad_weights_block(size_t samples, size_t K, size_t N, const float *x, size_t ldx,
+                               const float *dy_panels, float *dw, bool add)
+{
+    const struct fnl_walk walk = {.segments = 1,
+                                  .run = samples,
+                                  .segment = &at_zero,
+                                  .step_a = (ptrdiff_t)ldx,
+                                  .step_b = FNL_PANEL};
+    const struct fnl_finish finish = {.add = add, .columns = FNL_PANEL};
+    const size_t panels = fnl_panels(N), tiles = fnl_tiles(K);
+    for (size_t first = 0; first < tiles; first += FEATURES / FNL_MR) {
+        const size_t beyond = min(first + FEATURES / FNL_MR, tiles);
+        for (size_t p = 0; p < panels; p++) {
+            for (size_t t = first; t < beyond; t++) {
+                const size_t k = fnl_split(K, tiles, t), end = fnl_split(K, tiles, t + 1);
+                const float *from[FNL_MR];
+                float *to[FNL_MR];
+                for (size_t i = 0; i < end - k; i++) {
+                    from[i] = x + k + i;
+                    to[i] = dw + (p * K + k + i) * FNL_PANEL;
+                }
+                FNL_K(tile)
+                [end - k](&walk, from, dy_panels + p * samples * FNL_PANEL, to, 0, &finish);
+            }
+        }
+    }
+}
+
+void FNL_K(dense_grad_weights)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
+                               const float *dy, size_t ldy, float *dw, float *dbias,
+                               bool accumulate, float *scratch)
+{
+    const size_t blocks = M ? (M + SAMPLES - 1) / SAMPLES : 1;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t m = M * b / blocks, samples = M * (b + 1) / blocks - m;
+        const bool add = accumulate || b > 0;
+        for (size_t n = 0; n < N; n += FNL_PANEL) {
+            FNL_K(panel_copy)
+            (samples, min(N - n, FNL_PANEL), dy + m * ldy + n, ldy, scratch + n * samples);
+        }
+        if (dbias) {
+            FNL_K(column_sums)(samples, N, dy + m * ldy, ldy, add, dbias);
+        }
+        grad_weights_block(samples, K, N, x + m * ldx, ldx, scratch, dw, add);
+    }
+}
+
+/* Panels of transposed weights made at a time: 16 kB of them, at least one. */
+static size_t transposed_panels(size_t N)
+{
+    const size_t panels = 4096 / (N * FNL_PANEL);
+    return panels ? panels : 1;
+}
+
+void FNL_K(dense_grad_data)(size_t M, size_t K, size_t N, const float *dy, size_t ldy,
+                            const float *w, float *dx, size_t ldx, float *scratch)
+{
+    struct fnl_product p = {
+        .walk = {.segments = 1, .run = N, .segment = &at_zero, .step_a = 1, .step_b = FNL_PANEL},
+        .w = scratch,
+    };
+    const size_t step = transposed_panels(N) * FNL_PANEL;
+    for (size_t k = 0; k < K; k += step) {
+        p.N = min(step, K - k);
+        for (size_t c = 0; c < p.N; c += FNL_PANEL) {
+            /* Columns k + c of the transposed weights: rows of each panel of w. */
+            for (size_t n = 0; n < N; n += FNL_PANEL) {
+                FNL_K(panel_transpose)
+                (min(N - n, FNL_PANEL), min(p.N - c, FNL_PANEL), w + n * K + (k + c) * FNL_PANEL,
+                 FNL_PANEL, scratch + c * N + n * FNL_PANEL);
+            }
+        }
+        rows_by_panels(&p, M, dy, (ptrdiff_t)ldy, dx + k, ldx);
+    }
+}
+
+size_t FNL_K(dense_scratch)(size_t M, size_t K, size_t N)
+{
+    const size_t samples = fnl_panels(N) * FNL_PANEL * min(M, SAMPLES);
+    const size_t transposed = min(transposed_panels(N), fnl_panels(K)) * FNL_PANEL * N;
+    return samples > transposed ? samples : transposed;
+}
+
+void FNL_K(matmul)(size_t M, size_t N, size_t K, const float *a, ptrdiff_t a_stride_m,
+                   ptrdiff_t a_stride_k, const float *b, ptrdiff_t b_stride_k, ptrdiff_t b_stride_n,
+                   float *c, size_t ldc, float *scratch)
+{
+    FNL_K(panel_pack)(K, N, b, b_stride_k, b_stride_n, scratch);
+    const struct fnl_product p = {
+        .walk = {.segments = 1,
+                 .run = K,
+                 .segment = &at_zero,
+                 .step_a = a_stride_k,
+                 .step_b = FNL_PANEL},
+        .w = scratch,
+        .N = N,
+    };
+    rows_by_panels(&p, M, a, a_stride_m, c, ldc);
+}
+
+size_t FNL_K(matmul_scratch)(size_t M, size_t N, size_t K)
+{
+    (void)M;
+    return fnl_panels(N) * FNL_PANEL * K;
+}

@@ -1,0 +1,244 @@
+/* gemm.c - the micro-kernel of gemm.h, and the loops that keep its operands in cache.
+ *
+ * Interface: FNL_K(tile)[rows] is the micro-kernel for that many rows; FNL_K(product) multiplies up
+ * to FNL_ROWS rows by all panels of a weight.
+ *
+ * Invariants
+ * 1. The terms of one output are added in the walk's order, one after the other in one float32 (a
+ *    fused multiply-add each where the CPU has it), whatever the tile's height, the number of rows
+ *    or the blocking over k: partial sums wait in y, which is exact.
+ * 2. Only the floats that the walk names are read from A; B is read by whole panel rows; y is read
+ *    and written in `columns` columns only.
+ *
+ * Cost: with AVX2 a step of a 6-row tile is 12 fused multiply-adds on 8 loads: 6 cycles on a core
+ * with two FMA pipes, and the loads, the counters and the branch fit beside them, so the loop needs
+ * neither unrolling nor packed A. What must hold is that the panel's block (KC steps) and the rows
+ * lie in L1.
+ *
+ * After Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (ACM TOMS 34(3),
+ * 2008), less the packing of A. */
+#include "engine/backend/cpu/isa/gemm.h"
+
+#if defined(__clang__)
+#define FNL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FNL_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* A vector of one register, and how many make a panel row. */
+#if defined(__AVX2__) || defined(__AVX512F__)
+#define LANES FNL_VL
+#else
+#define LANES 4
+#endif
+#define WIDTH (FNL_PANEL / LANES)
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t vec_mask __attribute__((vector_size(4 * LANES)));
+typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4)));
+
+static inline vec load(const float *p)
+{
+    return *(const vec_unaligned *)p;
+}
+
+static inline vec multiply_add(vec a, vec b, vec c)
+{
+#if defined(__AVX2__) || defined(__AVX512F__)
+    return fnl_v_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* A NaN passes, so that a diverged run is seen. */
+static inline vec relu(vec v)
+{
+    return (vec)(~(v < (vec){0}) & (vec_mask)v);
+}
+
+/* A tile over a whole panel. `rows` is a constant of the caller, so that the sums are registers. */
+__attribute__((always_inline)) static inline void
+whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, const float *b,
+           float *const *y, size_t column, const struct fnl_finish *finish)
+{
+    vec sum[FNL_MR][WIDTH];
+    const float *row[FNL_MR];
+    FNL_UNROLL
+    for (int i = 0; i < rows; i++) {
+        row[i] = a[i];
+        FNL_UNROLL
+        for (int v = 0; v < WIDTH; v++) {
+            sum[i][v] = finish->add ? load(y[i] + column + v * LANES) : (vec){0};
+        }
+    }
+    const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
+    for (size_t s = 0; s < walk->segments; s++) {
+        ptrdiff_t at = walk->segment[s];
+        for (size_t r = walk->run; r > 0; r--) {
+            vec b_row[WIDTH];
+            FNL_UNROLL
+            for (int v = 0; v < WIDTH; v++) {
+                b_row[v] = load(b + v * LANES);
+            }
+            FNL_UNROLL
+            for (int i = 0; i < rows; i++) {
+                vec x = row[i][at] - (vec){0};
+                FNL_UNROLL
+                for (int v = 0; v < WIDTH; v++) {
+                    sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);
+                }
+            }
+            at += step_a;
+            b += step_b;
+        }
+    }
+    const float *bias = finish->bias;
+    const bool clip = finish->relu;
+    FNL_UNROLL
+    for (int v = 0; v < WIDTH; v++) {
+        if (bias) {
+            vec add = load(bias + v * LANES);
+            FNL_UNROLL
+            for (int i = 0; i < rows; i++) {
+                sum[i][v] += add;
+            }
+        }
+        if (clip) {
+            FNL_UNROLL
+            for (int i = 0; i < rows; i++) {
+                sum[i][v] = relu(sum[i][v]);
+            }
+        }
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
+            *(vec_unaligned *)(y[i] + column + v * LANES) = sum[i][v];
+        }
+    }
+}
+
+/* The last, narrower panel of y: by way of a whole one on the stack. */
+__attribute__((noinline)) static void edge_tile(int rows, const struct fnl_walk *walk,
+                                                const float *const *a, const float *b,
+                                                float *const *y, size_t column,
+                                                const struct fnl_finish *finish)
+{
+    float edge[FNL_MR][FNL_PANEL];
+    float *to[FNL_MR];
+    const size_t bytes = finish->columns * sizeof(float);
+    for (int i = 0; i < rows; i++) {
+        to[i] = edge[i];
+        if (finish->add) {
+            memset(edge[i], 0, sizeof(edge[i]));
+            memcpy(edge[i], y[i] + column, bytes);
+        }
+    }
+    struct fnl_finish whole = *finish;
+    whole.columns = FNL_PANEL;
+    FNL_K(tile)[rows](walk, a, b, to, 0, &whole);
+    for (int i = 0; i < rows; i++) {
+        memcpy(y[i] + column, edge[i], bytes);
+    }
+}
+
+#define FNL_TILE(rows)                                                                             \
+    static void tile_##rows(const struct fnl_walk *walk, const float *const *a, const float *b,    \
+                            float *const *y, size_t column, const struct fnl_finish *finish)       \
+    {                                                                                              \
+        if (finish->columns == FNL_PANEL) {                                                        \
+            whole_tile(rows, walk, a, b, y, column, finish);                                       \
+        } else {                                                                                   \
+            edge_tile(rows, walk, a, b, y, column, finish);                                        \
+        }                                                                                          \
+    }
+FNL_TILE(1)
+FNL_TILE(2)
+#if FNL_MR >= 6
+FNL_TILE(3)
+FNL_TILE(4)
+FNL_TILE(5)
+FNL_TILE(6)
+#endif
+#if FNL_MR >= 12
+FNL_TILE(7)
+FNL_TILE(8)
+FNL_TILE(9)
+FNL_TILE(10)
+FNL_TILE(11)
+FNL_TILE(12)
+#endif
+
+fnl_tile *const FNL_K(tile)[FNL_MR + 1] = {
+    NULL,   tile_1, tile_2,
+#if FNL_MR >= 6
+    tile_3, tile_4, tile_5, tile_6,
+#endif
+#if FNL_MR >= 12
+    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12,
+#endif
+};
+
+/* Steps of a panel that are kept in L1 at a time: 16 to 20 kB. */
+#define KC (320 * 16 / FNL_PANEL)
+
+/* All panels and rows over one block of k. w points to the block's first row of panel 0. */
+static void block(const struct fnl_product *p, const struct fnl_walk *walk, const float *w,
+                  bool first, bool last, size_t rows, const float *const *a, float *const *y)
+{
+    const size_t panel_size = p->walk.segments * p->walk.run * FNL_PANEL;
+    const size_t tiles = fnl_tiles(rows);
+    for (size_t column = 0; column < p->N; column += FNL_PANEL, w += panel_size) {
+        const size_t left = p->N - column;
+        float bias[FNL_PANEL];
+        struct fnl_finish finish = {.add = p->add || !first,
+                                    .relu = p->relu && last,
+                                    .columns = left < FNL_PANEL ? left : FNL_PANEL};
+        if (p->bias && last) {
+            if (left < FNL_PANEL) {
+                memset(bias, 0, sizeof(bias));
+                memcpy(bias, p->bias + column, left * sizeof(float));
+                finish.bias = bias;
+            } else {
+                finish.bias = p->bias + column;
+            }
+        }
+        for (size_t t = 0; t < tiles; t++) {
+            size_t i = fnl_split(rows, tiles, t), end = fnl_split(rows, tiles, t + 1);
+            FNL_K(tile)[end - i](walk, a + i, w, y + i, column, &finish);
+        }
+    }
+}
+
+void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const *a,
+                    float *const *y)
+{
+    const struct fnl_walk *whole = &p->walk;
+    struct fnl_walk part = *whole;
+    const float *w = p->w;
+    if (whole->run <= KC) {
+        /* Blocks of whole segments. */
+        const size_t per_block = KC / whole->run;
+        const size_t blocks = (whole->segments + per_block - 1) / per_block;
+        for (size_t k = 0; k < blocks; k++) {
+            size_t begin = whole->segments * k / blocks, end = whole->segments * (k + 1) / blocks;
+            part.segment = whole->segment + begin;
+            part.segments = end - begin;
+            block(p, &part, w, k == 0, k + 1 == blocks, rows, a, y);
+            w += part.segments * part.run * FNL_PANEL;
+        }
+        return;
+    }
+    /* Blocks within a segment. */
+    const size_t blocks = (whole->run + KC - 1) / KC;
+    for (size_t s = 0; s < whole->segments; s++) {
+        for (size_t k = 0; k < blocks; k++) {
+            size_t begin = whole->run * k / blocks;
+            ptrdiff_t at = whole->segment[s] + (ptrdiff_t)begin * whole->step_a;
+            part.segment = &at;
+            part.segments = 1;
+            part.run = whole->run * (k + 1) / blocks - begin;
+            block(p, &part, w, s == 0 && k == 0, s + 1 == whole->segments && k + 1 == blocks, rows,
+                  a, y);
+            w += part.run * FNL_PANEL;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/* gemm.h - the one micro-kernel under dense, matmul and convolution: a tile of up to FNL_MR rows by
+ * one panel of columns, y[i][0..panel) (+)= sum over steps of a_i[offset of step] *
+ * b[step][0..panel).
+ *
+ * A is read in place, one float at a time (broadcast), at the same offset from each of the tile's
+ * row pointers; so a row may be a dense row, the pixels under a convolution's window (a segment
+ * per kernel row) or, for gradients of weights, one input feature over all samples. Nothing but the
+ * floats named by the walk is read; B rows are whole panels; y is never touched beyond `columns`.
+ */
+#ifndef FNL_ENGINE_BACKEND_CPU_ISA_GEMM_H
+#define FNL_ENGINE_BACKEND_CPU_ISA_GEMM_H
+
+#include "engine/backend/cpu/isa/isa.h"
+
+/* Rows of a tile: as many as the registers hold accumulators for, two vectors a row. */
+#if defined(__AVX512F__)
+#define FNL_MR 12
+#elif defined(__SSE2__) && !defined(__AVX2__)
+#define FNL_MR 2
+#else
+#define FNL_MR 6
+#endif
+
+/* Rows whose pointers a caller prepares at once. */
+#define FNL_ROWS (16 * FNL_MR)
+
+/* The steps of a product's sum, in order: for each segment, `run` steps. */
+struct fnl_walk {
+    size_t segments, run;
+    const ptrdiff_t *segment; /* [segments]: offset in A of each segment's first step */
+    ptrdiff_t step_a, step_b; /* floats from one step to the next */
+};
+
+/* What becomes of a tile. */
+struct fnl_finish {
+    bool add; /* start from what y holds, not from zero */
+    bool relu;
+    size_t columns;    /* 1 to FNL_PANEL */
+    const float *bias; /* [FNL_PANEL] or NULL */
+};
+
+/* One tile of `rows` (1 to FNL_MR) rows: y[i][0..columns). */
+typedef void fnl_tile(const struct fnl_walk *walk, const float *const *a, const float *b,
+                      float *const *y, size_t column, const struct fnl_finish *finish);
+extern fnl_tile *const FNL_K(tile)[FNL_MR + 1];
+
+/* The rows of y as products with all panels of w. */
+struct fnl_product {
+    struct fnl_walk walk;
+    const float *w; /* [ceil(N / panel)][segments * run][panel] */
+    size_t N;
+    const float *bias; /* [N] or NULL */
+    bool relu, add;
+};
+/* rows <= FNL_ROWS; y[i][0..N). */
+void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const *a,
+                    float *const *y);
+
+/* Splits `rows` into tiles of nearly equal height, at most FNL_MR: tile t begins at
+ * fnl_split(rows, tiles, t). */
+static inline size_t fnl_tiles(size_t rows)
+{
+    return (rows + FNL_MR - 1) / FNL_MR;
+}
+static inline size_t fnl_split(size_t rows, size_t tiles, size_t t)
+{
+    size_t height = rows / tiles, taller = rows % tiles;
+    return t * height + (t < taller ? t : taller);
+}
+
+static inline size_t fnl_panels(size_t N)
+{
+    return (N + FNL_PANEL - 1) / FNL_PANEL;
+}
+
+#endif
