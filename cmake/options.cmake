@@ -13,9 +13,19 @@ option(FNL_ARENA_MALLOC "each arena item is a malloc of its own, so that sanitiz
 option(FNL_FUZZ "fuzz targets with libFuzzer instead of the corpus driver (clang only)" OFF)
 option(FNL_WERROR "warnings are errors" ON)
 
+set(FNL_OPTIMIZE "" CACHE STRING "-O level; by default 2 for Release, 1 with sanitizers, else 0")
+if(NOT FNL_OPTIMIZE STREQUAL "")
+  set(optimize ${FNL_OPTIMIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(optimize 2)
+elseif(FNL_SANITIZE)
+  set(optimize 1)
+else()
+  set(optimize 0)
+endif()
 # -g costs nothing at run time and make install strips it.
-set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
-set(CMAKE_C_FLAGS_DEBUG "-O0 -g3")
+set(CMAKE_C_FLAGS_RELEASE "-O${optimize} -g -DNDEBUG")
+set(CMAKE_C_FLAGS_DEBUG "-O${optimize} -g")
 
 add_compile_definitions(_GNU_SOURCE FNL_VERSION="${PROJECT_VERSION}")
 if(FNL_ARENA_MALLOC)

@@ -6,7 +6,6 @@ add_executable(fournil ${CMAKE_SOURCE_DIR}/src/cli/main.c)
 target_link_libraries(fournil PRIVATE fnl_cli)
 
 # One generated file: `fournil help <arguments>` into OUTPUT.
-set(FNL_GENERATED "")
 function(fnl_printed output)
   get_filename_component(folder ${output} DIRECTORY)
   add_custom_command(
@@ -23,5 +22,8 @@ fnl_printed(${FNL_SHARE}/man/man1/fournil.1 --man)
 fnl_printed(${FNL_SHARE}/bash-completion/completions/fournil --completion bash)
 fnl_printed(${FNL_SHARE}/zsh/vendor-completions/_fournil --completion zsh)
 fnl_printed(${FNL_SHARE}/fish/vendor_completions.d/fournil.fish --completion fish)
+# (A program built for another machine cannot be run here: then only the program is built.)
 get_property(printed GLOBAL PROPERTY FNL_PRINTED)
-add_custom_target(printed ALL DEPENDS ${printed})
+if(NOT CMAKE_CROSSCOMPILING)
+  add_custom_target(printed ALL DEPENDS ${printed})
+endif()

@@ -139,7 +139,7 @@ check_shell() {
 }
 
 check_clang() {
-    cmake --preset clang -DCMAKE_C_FLAGS_RELEASE="-O0 -DNDEBUG" &&
+    cmake --preset clang -DFNL_OPTIMIZE=0 &&
         cmake --build build/clang -j "$jobs"
 }
 
