@@ -1,0 +1,267 @@
+/* Operators, forward and backward. The reference back end must agree with PyTorch's results
+ * (tests/golden/op_golden.txt); every other back end must agree with the reference on the table of
+ * op_cases.c, for several counts of rows and of shards, with each instruction set this CPU has.
+ *
+ * A process decides its instruction set once, so each configuration runs the table in a child and
+ * leaves its findings in shared memory; a child that dies leaves cases that were never run. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/backend/cpu/kernels.h"
+#include "op_case.h"
+
+#define GOLDEN "tests/golden/op_golden.txt"
+/* Of the normalised mean squared error: float32 rounding is about 1e-14, the fast exponentials and
+ * their like are within a few units of the last place. */
+#define TOLERANCE 1e-11
+#define MAX_CONFIGS 8
+
+struct config {
+    const char *isa;
+    int shards;
+};
+
+enum { NOT_RUN, PASSED, FAILED };
+struct finding {
+    int state;
+    char text[240];
+};
+
+static struct config configs[MAX_CONFIGS];
+static int config_count;
+static struct finding *findings; /* [config][case], shared with the children */
+
+static struct finding *finding_at(int config, int index)
+{
+    return &findings[config * op_case_count + index];
+}
+
+/* ---- comparing ---- */
+
+/* Every tensor of `want` against `got`; false with the first difference in text. */
+static bool same_results(const struct op_results *got, const struct op_results *want,
+                         double tolerance, char *text, size_t size)
+{
+    for (int i = 0; i < want->count; i++) {
+        const struct op_tensor *w = &want->item[i], *g = op_results_find(got, w->name);
+        if (g == NULL || g->size != w->size) {
+            snprintf(text, size, "%s: %zu elements, expected %zu", w->name, g == NULL ? 0 : g->size,
+                     w->size);
+            return false;
+        }
+        double error = op_nmse(g->value, w->value, w->size);
+        if (!(error <= tolerance)) {
+            size_t worst = 0;
+            for (size_t k = 1; k < w->size; k++) {
+                worst = fabsf(g->value[k] - w->value[k]) > fabsf(g->value[worst] - w->value[worst])
+                            ? k
+                            : worst;
+            }
+            snprintf(text, size, "%s: error %.2e, e.g. element %zu of %zu is %.7g, expected %.7g",
+                     w->name, error, worst, w->size, (double)g->value[worst],
+                     (double)w->value[worst]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool compare_setup(const struct op_case *c, const struct op_setup *setup, char *text,
+                          size_t size)
+{
+    struct op_setup reference = *setup;
+    struct op_results want, got;
+    struct fnl_error err = FNL_ERROR_INIT;
+    reference.backend = "ref";
+    reference.shards = 1;
+    if (op_run(c, &reference, &want, &err) != 0) {
+        snprintf(text, size, "ref: %.200s", err.message);
+        return false;
+    }
+    if (op_run(c, setup, &got, &err) != 0) {
+        snprintf(text, size, "%s: %.200s", setup->backend, err.message);
+        op_results_free(&want);
+        return false;
+    }
+    char what[160] = "";
+    bool same = same_results(&got, &want, TOLERANCE, what, sizeof what);
+    if (!same) {
+        snprintf(text, size, "%s, %zu of %zu rows: %s", setup->training ? "training" : "inference",
+                 setup->rows, setup->plan_rows, what);
+    }
+    op_results_free(&want);
+    op_results_free(&got);
+    return same;
+}
+
+static bool compare_case(const struct op_case *c, int shards, char *text, size_t size)
+{
+    static const struct {
+        size_t plan_rows, rows;
+        bool training;
+    } runs[] = {{OP_ROWS, OP_ROWS, false}, {7, 2, false},      {1, 1, false},
+                {OP_ROWS, OP_ROWS, true},  {OP_ROWS, 5, true}, {2, 2, true}};
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        struct op_setup setup = {"cpu", shards, runs[i].plan_rows, runs[i].rows, runs[i].training};
+        if (setup.training && c->forward_only) {
+            continue;
+        }
+        if (!compare_setup(c, &setup, text, size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- children ---- */
+
+static void run_table(int config)
+{
+    for (int i = 0; i < op_case_count; i++) {
+        struct finding *f = finding_at(config, i);
+        bool same = compare_case(&op_cases[i], configs[config].shards, f->text, sizeof f->text);
+        f->state = same ? PASSED : FAILED;
+    }
+}
+
+static int run_children(void **state)
+{
+    (void)state;
+    const struct fnl_cpu_kernels *list[4];
+    int isas = fnl_cpu_kernels_list(list);
+    for (int i = 0; i < isas; i++) {
+        for (int shards = 1; shards <= 3; shards += 2) {
+            configs[config_count++] = (struct config){list[i]->isa, shards};
+        }
+    }
+    size_t size = (size_t)(config_count * op_case_count) * sizeof *findings;
+    findings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(findings, MAP_FAILED);
+    for (int k = 0; k < config_count; k++) {
+        fflush(NULL);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            setenv("FOURNIL_ISA", configs[k].isa, 1);
+            if (strcmp(fnl_cpu_kernels()->isa, configs[k].isa) == 0) {
+                run_table(k);
+            }
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+    }
+    return 0;
+}
+
+static void matches_reference(void **state)
+{
+    const struct op_case *c = *state;
+    int index = (int)(c - op_cases);
+    bool good = true;
+    for (int k = 0; k < config_count; k++) {
+        const struct finding *f = finding_at(k, index);
+        if (f->state != PASSED) {
+            good = false;
+            print_error("%s, %d shards: %s\n", configs[k].isa, configs[k].shards,
+                        f->state == FAILED ? f->text : "not run (the process died before)");
+        }
+    }
+    assert_true(good);
+}
+
+/* ---- the reference against PyTorch ---- */
+
+static void reference_matches_golden(void **state)
+{
+    const struct op_case *c = *state;
+    struct op_setup setup = {"ref", 1, c->rows, c->rows, true};
+    struct op_results got;
+    struct fnl_error err = FNL_ERROR_INIT;
+    char text[240] = "";
+    if (op_run(c, &setup, &got, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    bool same = same_results(&got, &c->expected, TOLERANCE, text, sizeof text);
+    op_results_free(&got);
+    if (!same) {
+        fail_msg("%s", text);
+    }
+}
+
+/* A label outside the classes makes a NaN, whatever lies around it in memory. */
+static void bad_label_is_nan(void **state)
+{
+    (void)state;
+    static const float logits[] = {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F};
+    static const float labels[] = {1.0F, 3.0F, -1.0F};
+    struct op_case c = {
+        .name = "bad label",
+        .op = FNL_OP_SOFTMAX_CROSS_ENTROPY,
+        .in = {{OP_FED, "N,2", OP_NORMAL, logits}, {OP_LABELS, "N", OP_NORMAL, labels}},
+        .rows = 3};
+    struct op_setup setup = {"ref", 1, 3, 3, false};
+    struct op_results got;
+    assert_int_equal(op_run(&c, &setup, &got, NULL), 0);
+    const float *loss = op_results_find(&got, "y0")->value;
+    assert_true(isfinite(loss[0]));
+    assert_true(isnan(loss[1]));
+    assert_true(isnan(loss[2]));
+    op_results_free(&got);
+}
+
+/* The table would lose its worth if an operator were forgotten. */
+static void every_forward_operator_has_a_case(void **state)
+{
+    (void)state;
+    for (int op = 0; op < FNL_OP_SOFTMAX_CROSS_ENTROPY_GRAD; op++) {
+        int found = 0;
+        for (int i = 0; i < op_case_count; i++) {
+            found += op_cases[i].op == (enum fnl_op)op;
+        }
+        if (found == 0) {
+            fail_msg("%s has no case", fnl_op_text((enum fnl_op)op));
+        }
+    }
+}
+
+int main(void)
+{
+    struct op_case *golden;
+    int golden_count = op_golden_load(GOLDEN, &golden);
+    if (golden_count < 0) {
+        return 1;
+    }
+    int count = 0;
+    struct CMUnitTest *tests = calloc((size_t)(golden_count + op_case_count + 2), sizeof *tests);
+    if (tests == NULL) {
+        return 1;
+    }
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_forward_operator_has_a_case);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(bad_label_is_nan);
+    static char names[512][80];
+    for (int i = 0; i < golden_count + op_case_count && i < 512; i++) {
+        bool is_golden = i < golden_count;
+        struct op_case *c = is_golden ? &golden[i] : (struct op_case *)&op_cases[i - golden_count];
+        snprintf(names[i], sizeof names[i], is_golden ? "ref is PyTorch: %s" : "cpu is ref: %s",
+                 c->name);
+        tests[count++] = (struct CMUnitTest){.name = names[i],
+                                             .test_func = is_golden ? reference_matches_golden
+                                                                    : matches_reference,
+                                             .initial_state = c};
+    }
+    int failed = _cmocka_run_group_tests("ops", tests, (size_t)count, run_children, NULL);
+    free(tests);
+    op_golden_free(golden, golden_count);
+    return failed;
+}
