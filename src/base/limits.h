@@ -106,4 +106,81 @@
 /* Tables of names made while a file is read. */
 #define FNL_MAX_ONNX_TABLE_BYTES ((size_t)1 << 30)
 
+/* --- training --------------------------------------------------------------------------------- */
+
+/* Samples of one step: more only makes steps rarer, and a plan's memory grows with it. */
+#define FNL_MAX_BATCH 65536
+
+/* Passes over the data: each leaves a line of metrics and a point of a curve. */
+#define FNL_MAX_EPOCHS 100000
+
+/* Strings and tables of one training configuration. */
+#define FNL_MAX_TRAIN_CONFIG_BYTES ((size_t)16 << 20)
+
+/* A checkpoint in memory: weights and the optimiser's two slots of the largest network we plan. */
+#define FNL_MAX_CHECKPOINT_BYTES ((size_t)1 << 36)
+
+/* Texts of a run folder that are built in memory: summary, curves, metrics of FNL_MAX_EPOCHS. */
+#define FNL_MAX_RUN_TEXT_BYTES ((size_t)256 << 20)
+
+/* A confusion matrix of so many classes is written to summary.json (it grows with the square). */
+#define FNL_MAX_CONFUSION_CLASSES 1000
+
+/* --- data sets -------------------------------------------------------------------------------- */
+
+/* One file of samples, decompressed. Samples are held in memory, so a file is also never allowed
+ * more than the machine's memory; this ends gzip bombs on machines that have much. */
+#define FNL_MAX_DATA_FILE_BYTES ((size_t)1 << 37)
+
+/* Samples of one split: a permutation has 32-bit entries, labels are counted in int. */
+#define FNL_MAX_SAMPLES 0x7FFFFFFFu
+
+/* Elements of one sample: a 16,384 x 16,384 grey image; keeps size arithmetic of a batch far from
+ * overflow. */
+#define FNL_MAX_SAMPLE_ELEMENTS ((size_t)1 << 28)
+
+/* Classes: ImageNet-21k has 21,843. The confusion matrix grows with the square. */
+#define FNL_MAX_CLASSES 65536
+
+/* Different values of one categorical column: each becomes an input of its own. */
+#define FNL_MAX_CATEGORIES 4096
+
+/* Columns of a CSV file; rows of more are not tables any more. */
+#define FNL_MAX_CSV_COLUMNS 16384
+
+/* One CSV field: a missing closing quote must not swallow a file of gigabytes in silence. */
+#define FNL_MAX_CSV_FIELD_BYTES ((size_t)1 << 20)
+
+/* Names that the data section's own memory may hold: class names, categories, columns. */
+#define FNL_MAX_DATA_NAMES_BYTES ((size_t)256 << 20)
+
+/* Header of an NPY file: numpy itself stops at 10,000 unless told otherwise. */
+#define FNL_MAX_NPY_HEADER_BYTES ((size_t)64 << 10)
+
+/* Members of an NPZ archive: each is looked at to find one by name. */
+#define FNL_MAX_ZIP_MEMBERS 65536
+
+/* Pixels of one decoded image, and bytes of its file: above any camera's, and a decoder's working
+ * memory stays under a gigabyte. */
+#define FNL_MAX_IMAGE_PIXELS ((size_t)1 << 27)
+#define FNL_MAX_IMAGE_SIDE 65535
+#define FNL_MAX_IMAGE_FILE_BYTES ((size_t)256 << 20)
+
+/* Batches made ahead: what fits beside a model in memory. */
+#define FNL_MAX_PREFETCH 64
+
+/* Pixels added on each side before a random crop. */
+#define FNL_MAX_PAD 256
+
+/* --- downloads -------------------------------------------------------------------------------- */
+
+/* Redirects followed: public archives use one or two. */
+#define FNL_MAX_REDIRECTS 5
+
+/* An archive once decompressed: CIFAR-10's is 184 MB. */
+#define FNL_MAX_ARCHIVE_BYTES ((size_t)1 << 30)
+
+/* Tries for one file before giving up: connections drop, and each try goes on where the last ended. */
+#define FNL_MAX_DOWNLOAD_TRIES 5
+
 #endif
