@@ -544,6 +544,9 @@ int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl
         const struct fnl_run *r = &exec->shard[s].run;
         const float *src = (const float *)(r->base[o.space] + o.offset);
         size_t rows = o.row_bytes > 0 ? r->shard_rows : 1;
+        if (r->shard_rows == 0) {
+            continue; /* it has not run */
+        }
         if (o.layout == FNL_LAYOUT_CHANNELS_LAST) {
             fnl__reorder_images(&o.shape, rows, false, src, dst);
         } else {

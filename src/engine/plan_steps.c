@@ -367,10 +367,19 @@ static int set_outputs(struct planner *p, const struct fnl_node *n, const struct
     return 0;
 }
 
+/* Does value lie where it can be read after a run? The caller's rows may be gone by then. */
+static bool in_arena(const struct planner *p, int value)
+{
+    enum fnl_layout layout;
+    int slot = fnl__plan_slot(p->plan, value, &layout);
+    return slot >= 0 && p->plan->slot[slot].space == FNL_SPACE_ARENA;
+}
+
 /* Flatten and its like move nothing when the bytes stay in ONNX order. */
 static bool is_view(const struct planner *p, const struct fnl_node *n)
 {
-    if (!p->backend->views || value_at(p, n->output[0])->gradient_of >= 0) {
+    if (!p->backend->views || value_at(p, n->output[0])->gradient_of >= 0 ||
+        (p->kept[n->output[0]] && !in_arena(p, n->input[0]))) {
         return false;
     }
     return n->op == FNL_OP_FLATTEN || n->op == FNL_OP_RESHAPE || n->op == FNL_OP_RESHAPE_TO ||
