@@ -334,7 +334,7 @@ static void reading_survives_each_failed_allocation(void **state)
         assert_int_equal(rc, FNL_E_NOMEM);
         failures++;
     }
-    assert_true(failures > 20);
+    assert_true(failures > 10); /* over 60 where each arena item is a malloc */
 }
 
 int main(void)
