@@ -135,7 +135,10 @@ static int rule_unary(struct autodiff *ad, const struct fnl_node *n, int dy)
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (table[i].op == n->op) {
-            int of = table[i].of_input ? n->input[0] : n->output[0];
+            /* A negative slope turns signs around: there the output does not tell the side. */
+            bool of_input =
+                table[i].of_input || (n->op == FNL_OP_LEAKY_RELU && n->attrs.alpha < 0.0F);
+            int of = of_input ? n->input[0] : n->output[0];
             return give(ad, n->input[0], emit2(ad, table[i].grad, &n->attrs, dy, of));
         }
     }
