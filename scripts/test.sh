@@ -52,7 +52,8 @@ step() {
         passed=$((passed + 1))
     else
         echo "$step_name: FAILED"
-        tail -n 60 build/test/step.log | sed 's/^/    /'
+        # without the lines of progress
+        grep -v '^\[[0-9]*/[0-9]*\] ' build/test/step.log | tail -n 60 | sed 's/^/    /'
         failed=$((failed + 1))
         return 1
     fi
