@@ -30,7 +30,7 @@ static const struct fnl_field fields[] = {
     {"shuffle", FNL_FIELD_BOOL, AT(shuffle), false, "true", 0, 0, NULL, "New order each epoch."},
     {"name", FNL_FIELD_STRING, AT(name), false, "run", 0, 0, NULL, "Name of the run."},
     {"optimizer", FNL_FIELD_ENUM, AT(optimizer), false, "adam", 0, 0, optimizers, "Update rule."},
-    {"kernel", FNL_FIELD_INTS, AT(kernel), false, "[3, 3]", 1, 0, NULL, "Size | of the window."},
+    {"kernel", FNL_FIELD_INTS, AT(kernel), false, "[3, 3]", 1, 0, NULL, "Size | shape."},
     {"mean", FNL_FIELD_FLOATS, AT(mean), false, NULL, 0, 0, NULL, "Mean per channel."},
     {"labels", FNL_FIELD_STRINGS, AT(labels), false, NULL, 0, 0, NULL, "Names of the classes."},
     {"model", FNL_FIELD_NODE, AT(model), false, NULL, 0, 0, NULL, "Layers."},
@@ -254,8 +254,7 @@ static void a_table_becomes_markdown(void **state)
         "| Key | Value | Default | Meaning |\n|---|---|---|---|\n",
         "| `batch` | integer, 1 to 65536 | `64` | Images a step. |\n",
         "| `optimizer` | one of `sgd`, `adam`, `adamw` | `adam` | Update rule. |\n",
-        "| `kernel` | integer or list of integers, at least 1 | `[3, 3]` | Size \\| of the window. "
-        "|\n",
+        "| `kernel` | integer or list of integers, at least 1 | `[3, 3]` | Size \\| shape. |\n",
         "| `below` | number, at most 5 |  | At most 5. |\n",
     };
     for (size_t i = 0; i < TEST_COUNT(lines); i++) {
@@ -274,8 +273,8 @@ static void near_names_are_found_and_far_ones_are_not(void **state)
         const char *name, *near;
     } cases[] = {
         {"bacth", "batch"},  {"Batch", "batch"},
-        {"epoch", "epochs"}, {"learnig_rate", names[2]},
-        {"lrs", "lr"},       {"leraning_rat", names[2]},
+        {"epoch", "epochs"}, {"learnig_rate", "learning_rate"},
+        {"lrs", "lr"},       {"leraning_rat", "learning_rate"},
         {"b", NULL},         {"", NULL},
         {"something", NULL}, {"A", "a"},
     };
