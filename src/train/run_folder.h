@@ -1,0 +1,48 @@
+/* run_folder.h - `.fournil/runs/ID/`: what a run leaves behind, and the lock that keeps a second
+ * process out. */
+#ifndef FNL_TRAIN_RUN_FOLDER_H
+#define FNL_TRAIN_RUN_FOLDER_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "train/train.h"
+
+enum fnl__run_file {
+    FNL__RUN_CONFIG,   /* config.yaml: as run */
+    FNL__RUN_INFO,     /* run.json: where it started from */
+    FNL__RUN_METRICS,  /* metrics.jsonl: a line an epoch */
+    FNL__RUN_SUMMARY,  /* summary.json: written last; a run that has it is finished */
+    FNL__RUN_CURVES,   /* curves.svg */
+    FNL__RUN_MODEL,    /* model.onnx */
+    FNL__RUN_LAST,     /* last.ckpt, and the one before as last.ckpt.1 */
+    FNL__RUN_PREVIOUS, /* last.ckpt.1 */
+    FNL__RUN_BEST,     /* best.ckpt */
+    FNL__RUN_LOCK,
+    FNL__RUN_FILES
+};
+
+struct fnl__run {
+    char id[FNL_RUN_ID];
+    char *folder;
+    char *file[FNL__RUN_FILES];
+    int lock_fd;         /* -1: not held */
+    uint32_t config_crc; /* of config.yaml's bytes */
+    char *directory;     /* where relative data paths start, from run.json */
+};
+#define FNL__RUN_INIT                                                                              \
+    {                                                                                              \
+        .lock_fd = -1                                                                              \
+    }
+
+/* A fresh folder for a run of the file config_path, locked, with config.yaml and run.json. */
+int fnl__run_create(const char *dir, const char *config_path, const char *directory,
+                    const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err);
+
+/* An existing one, by id or path, locked. FNL_E_NOTFOUND; FNL_E_BUSY when somebody is at it;
+ * FNL_E_INVALID when it is finished. */
+int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struct fnl_error *err);
+
+void fnl__run_close(struct fnl__run *run); /* unlocks */
+
+#endif
