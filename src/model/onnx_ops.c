@@ -1,0 +1,587 @@
+/* onnx_ops.c - ONNX operators, opset 11 to 21, to nodes of the graph.
+ *
+ * One row an operator: how many of its inputs are tensors of the graph (the others, such as
+ * Reshape's shape, are constants that become attributes) and the function that reads its
+ * attributes. Where versions of an operator differ, that function asks for the opset. Follows the
+ * operators' changelog of the ONNX specification. */
+#include <string.h>
+
+#include "base/limits.h"
+#include "model/onnx_int.h"
+
+struct op_row {
+    enum fnl_op op;
+    int tensors;    /* leading inputs that are tensors of the graph */
+    int inputs_max; /* with those that are constants */
+    int (*read)(struct fnl__onnx *o, struct fnl__onnx_node *n); /* (optional) */
+};
+
+static const struct fnl_shape *shape_of(const struct fnl__onnx *o, const struct fnl__onnx_node *n)
+{
+    return &fnl_graph_value(o->g, n->input[0])->shape;
+}
+
+/* ---- activations ---- */
+
+static int read_leaky_relu(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    n->attrs.alpha = 0.01F;
+    return fnl__onnx_attr_float(o, n, "alpha", &n->attrs.alpha);
+}
+
+static int read_gelu(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    static const char *const names[] = {"none", "tanh", NULL};
+    int approximate = 0;
+    int rc = fnl__onnx_attr_enum(o, n, "approximate", names, &approximate);
+    n->attrs.gelu_tanh = approximate == 1;
+    return rc;
+}
+
+/* A name for a tensor the file does not have. */
+static const char *fresh_name(struct fnl__onnx *o, const char *base, const char *suffix)
+{
+    const char *name = fnl_arena_printf(&o->arena, "%s/%s", base, suffix);
+    while (name != NULL && fnl__onnx_find(o, name) != NULL) {
+        name = fnl_arena_printf(&o->arena, "%s_", name);
+    }
+    return name;
+}
+
+/* Appends a Reshape of the node's input; n->input[0] becomes its result. */
+static int reshape_input(struct fnl__onnx *o, struct fnl__onnx_node *n,
+                         const struct fnl_shape *shape, const char *output)
+{
+    struct fnl_attrs attrs = FNL_ATTRS_INIT;
+    attrs.shape = *shape;
+    int rc = fnl_graph_add_node(o->g, FNL_OP_RESHAPE, output, n->input, 1, &attrs, &output, 1,
+                                &n->input[0], o->err);
+    return rc < 0 ? rc : 0;
+}
+
+/* Before opset 13 all dimensions from axis on were one. What that changes is said by reshapes:
+ * the node is made here and *back says that a reshape to shape follows. */
+static int read_softmax(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    const struct fnl_shape *x = shape_of(o, n);
+    int64_t axis = o->opset < 13 ? 1 : -1;
+    int rc = fnl__onnx_attr_int(o, n, "axis", -FNL_MAX_RANK, FNL_MAX_RANK, &axis);
+    if (rc != 0) {
+        return rc;
+    }
+    n->attrs.axis = (int32_t)axis;
+    if (o->opset >= 13) {
+        return 0;
+    }
+    int first = (int)(axis < 0 ? axis + x->rank : axis);
+    if (first < 0 || first >= x->rank || (first == 0 && x->dim[0] == FNL_DIM_BATCH)) {
+        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "axis %lld is over the batch",
+                              (long long)axis);
+    }
+    n->attrs.axis = -1;
+    if (first == x->rank - 1) {
+        return 0;
+    }
+    struct fnl_shape flat = *x;
+    for (int i = first + 1; i < x->rank; i++) {
+        flat.dim[first] *= x->dim[i];
+    }
+    flat.rank = first + 1;
+    n->reshape_back = true;
+    n->back = *x;
+    const char *name = fresh_name(o, n->proto->output[0], "flat");
+    return name != NULL ? reshape_input(o, n, &flat, name)
+                        : FNL_FAIL(o->err, NOMEM, NULL, "%s: out of memory", o->file);
+}
+
+/* ---- shapes ---- */
+
+static int read_flatten(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    int64_t axis = 1;
+    int rc = fnl__onnx_attr_int(o, n, "axis", -FNL_MAX_RANK, FNL_MAX_RANK, &axis);
+    n->attrs.axis = (int32_t)axis;
+    return rc;
+}
+
+/* Says 0 and -1 in numbers, so that equal reshapes have equal attributes. What cannot be is left
+ * for the shape inference to refuse. */
+static void settle_shape(const struct fnl_shape *x, struct fnl_shape *y)
+{
+    bool batched = x->rank > 0 && x->dim[0] == FNL_DIM_BATCH;
+    int64_t have = fnl_shape_count(x, 1), known = 1;
+    int unknown = -1;
+    for (int i = batched ? 1 : 0; i < y->rank; i++) {
+        if (y->dim[i] == 0 && i < x->rank) {
+            y->dim[i] = x->dim[i];
+        }
+        if (y->dim[i] == -1 && unknown < 0) {
+            unknown = i;
+        } else if (y->dim[i] < 1 || __builtin_mul_overflow(known, y->dim[i], &known)) {
+            return;
+        }
+    }
+    if (unknown >= 0 && have > 0 && have % known == 0) {
+        y->dim[unknown] = have / known;
+    }
+}
+
+static int read_reshape(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    struct fnl_shape *y = &n->attrs.shape;
+    const struct fnl_shape *x = shape_of(o, n);
+    bool allow_zero = false;
+    int rc = fnl__onnx_attr_bool(o, n, "allowzero", &allow_zero);
+    if (rc == 0 && n->proto->n_input < 2) {
+        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it has no shape");
+    }
+    rc = rc == 0 ? fnl__onnx_constant_ints(o, n->proto->input[1], y->dim, FNL_MAX_RANK, &y->rank)
+                 : rc;
+    for (int i = 0; rc == 0 && allow_zero && i < y->rank; i++) {
+        if (y->dim[i] == 0) {
+            rc = fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "empty tensors are not supported");
+        }
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    /* 0 keeps the batch, -1 means it, and so does the batch size that the file was made with. */
+    bool batched = x->rank > 0 && x->dim[0] == FNL_DIM_BATCH && y->rank > 0;
+    if (batched && (y->dim[0] == 0 || (o->fixed_batch > 0 && y->dim[0] == o->fixed_batch))) {
+        y->dim[0] = FNL_DIM_BATCH;
+    }
+    settle_shape(x, y);
+    return 0;
+}
+
+static int read_transpose(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    int64_t perm[FNL_MAX_RANK];
+    int count, rank = shape_of(o, n)->rank;
+    int rc = fnl__onnx_attr_ints(o, n, "perm", FNL_MAX_RANK, perm, &count);
+    if (rc == 0 && count != 0 && count != rank) {
+        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "perm has %d numbers for %d dimensions",
+                            count, rank);
+    }
+    for (int i = 0; rc == 0 && i < rank; i++) {
+        int64_t p = count == 0 ? rank - 1 - i : perm[i];
+        n->attrs.perm[i] = p >= 0 && p < rank ? (int32_t)p : -1; /* -1 is refused by inference */
+    }
+    return rc;
+}
+
+/* ---- products ---- */
+
+static int read_gemm(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    int rc = fnl__onnx_attr_float(o, n, "alpha", &n->attrs.alpha);
+    rc = rc != 0 ? rc : fnl__onnx_attr_float(o, n, "beta", &n->attrs.beta);
+    rc = rc != 0 ? rc : fnl__onnx_attr_bool(o, n, "transA", &n->attrs.trans_a);
+    return rc != 0 ? rc : fnl__onnx_attr_bool(o, n, "transB", &n->attrs.trans_b);
+}
+
+/* ---- windows ---- */
+
+/* Up to `count` small numbers into dst; *given: whether there were any. */
+static int window_ints(struct fnl__onnx *o, struct fnl__onnx_node *n, const char *name, int count,
+                       int32_t *dst, bool *given)
+{
+    int64_t value[4];
+    int have;
+    int rc = fnl__onnx_attr_ints(o, n, name, 4, value, &have);
+    *given = have > 0;
+    if (rc != 0 || have == 0) {
+        return rc;
+    }
+    if (have != count) {
+        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL,
+                              "attribute %s has %d numbers; only images (2-D) are supported", name,
+                              have);
+    }
+    for (int i = 0; i < count; i++) {
+        if (value[i] < 0 || value[i] > FNL_MAX_WINDOW) {
+            return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "attribute %s is out of range",
+                                  name);
+        }
+        dst[i] = (int32_t)value[i];
+    }
+    return 0;
+}
+
+enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID };
+
+/* Output size ceil(input / stride); the odd pad goes behind (UPPER) or in front (LOWER). */
+static int pad_same(const struct fnl__onnx *o, struct fnl__onnx_node *n, enum auto_pad how)
+{
+    struct fnl_attrs *a = &n->attrs;
+    const struct fnl_shape *x = shape_of(o, n);
+    for (int d = 0; d < 2; d++) {
+        int64_t stride = a->strides[d] > 0 ? a->strides[d] : 1;
+        int64_t out = (x->dim[2 + d] + stride - 1) / stride;
+        int64_t span = (int64_t)(a->kernel[d] - 1) * a->dilations[d] + 1;
+        int64_t total = (out - 1) * stride + span - x->dim[2 + d];
+        total = total < 0 ? 0 : total;
+        if (total > 2 * (int64_t)FNL_MAX_WINDOW) {
+            return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "the window is out of range");
+        }
+        int32_t small = (int32_t)(total / 2), large = (int32_t)(total - total / 2);
+        a->pads[d] = how == SAME_UPPER ? small : large;
+        a->pads[d + 2] = how == SAME_UPPER ? large : small;
+    }
+    return 0;
+}
+
+static int read_window(struct fnl__onnx *o, struct fnl__onnx_node *n, bool *has_kernel)
+{
+    static const char *const names[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL};
+    bool given, has_pads;
+    int how = NOTSET;
+    if (shape_of(o, n)->rank != 4) {
+        char text[FNL_SHAPE_TEXT];
+        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "needs images [N, C, H, W], got %s",
+                              fnl_shape_text(shape_of(o, n), text));
+    }
+    int rc = window_ints(o, n, "kernel_shape", 2, n->attrs.kernel, has_kernel);
+    rc = rc != 0 ? rc : window_ints(o, n, "strides", 2, n->attrs.strides, &given);
+    rc = rc != 0 ? rc : window_ints(o, n, "dilations", 2, n->attrs.dilations, &given);
+    rc = rc != 0 ? rc : window_ints(o, n, "pads", 4, n->attrs.pads, &has_pads);
+    rc = rc != 0 ? rc : fnl__onnx_attr_enum(o, n, "auto_pad", names, &how);
+    if (rc == 0 && how != NOTSET) {
+        memset(n->attrs.pads, 0, sizeof n->attrs.pads);
+        n->auto_pad = how;
+    }
+    return rc;
+}
+
+static int settle_pads(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    bool same = n->auto_pad == SAME_UPPER || n->auto_pad == SAME_LOWER;
+    return same ? pad_same(o, n, (enum auto_pad)n->auto_pad) : 0;
+}
+
+static int read_conv(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    bool has_kernel = false;
+    int64_t group = 1;
+    int rc = read_window(o, n, &has_kernel);
+    rc = rc != 0 ? rc : fnl__onnx_attr_int(o, n, "group", 1, INT32_MAX, &group);
+    if (rc != 0) {
+        return rc;
+    }
+    n->attrs.group = (int32_t)group;
+    const struct fnl_shape *w = &fnl_graph_value(o->g, n->input[1])->shape;
+    for (int d = 0; d < 2; d++) {
+        if (w->rank != 4 || w->dim[2 + d] < 1 || w->dim[2 + d] > FNL_MAX_WINDOW ||
+            (has_kernel && w->dim[2 + d] != n->attrs.kernel[d])) {
+            char text[FNL_SHAPE_TEXT];
+            return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "filters %s do not fit kernel_shape",
+                                  fnl_shape_text(w, text));
+        }
+        n->attrs.kernel[d] = (int32_t)w->dim[2 + d];
+    }
+    return settle_pads(o, n);
+}
+
+static int read_pool(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    bool has_kernel = false;
+    int64_t order = 0;
+    int rc = read_window(o, n, &has_kernel);
+    rc = rc != 0 ? rc : fnl__onnx_attr_bool(o, n, "ceil_mode", &n->attrs.ceil_mode);
+    if (rc == 0 && n->op == FNL_OP_AVERAGE_POOL) {
+        rc = fnl__onnx_attr_bool(o, n, "count_include_pad", &n->attrs.count_include_pad);
+    } else if (rc == 0) { /* the order of indices, which are not given */
+        rc = fnl__onnx_attr_int(o, n, "storage_order", 0, 1, &order);
+    }
+    if (rc == 0 && !has_kernel) {
+        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it has no kernel_shape");
+    }
+    return rc != 0 ? rc : settle_pads(o, n);
+}
+
+/* ---- normalisation, dropout ---- */
+
+static int read_dropout(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    const Onnx__NodeProto *p = n->proto;
+    int64_t seed = 0;
+    int rc = 0;
+    if (o->opset < 12) {
+        rc = fnl__onnx_attr_float(o, n, "ratio", &n->attrs.ratio);
+    } else {
+        rc = fnl__onnx_attr_int(o, n, "seed", INT64_MIN, INT64_MAX, &seed);
+    }
+    bool training = false;
+    if (rc == 0 && p->n_input > 1 && p->input[1][0] != '\0' &&
+        !fnl__onnx_constant_float(o, p->input[1], &n->attrs.ratio)) {
+        rc = fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "ratio must be a constant");
+    }
+    if (rc == 0 && p->n_input > 2 && p->input[2][0] != '\0' &&
+        (!fnl__onnx_constant_bool(o, p->input[2], &training) || training)) {
+        rc = fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, "export the model in evaluation mode",
+                            "it is in training mode");
+    }
+    n->attrs.seed = o->dropouts++;
+    return rc;
+}
+
+static int read_batch_norm(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    bool training = false;
+    int rc = fnl__onnx_attr_float(o, n, "epsilon", &n->attrs.epsilon);
+    rc = rc != 0 ? rc : fnl__onnx_attr_float(o, n, "momentum", &n->attrs.momentum);
+    if (rc == 0 && o->opset >= 14) {
+        rc = fnl__onnx_attr_bool(o, n, "training_mode", &training);
+    }
+    if (rc == 0 && training) {
+        rc = fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, "export the model in evaluation mode",
+                            "it is in training mode");
+    }
+    return rc;
+}
+
+static int read_layer_norm(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    int64_t axis = -1, stash = 1;
+    int rc = fnl__onnx_attr_int(o, n, "axis", -FNL_MAX_RANK, FNL_MAX_RANK, &axis);
+    n->attrs.axis = (int32_t)axis;
+    rc = rc != 0 ? rc : fnl__onnx_attr_float(o, n, "epsilon", &n->attrs.epsilon);
+    /* 1 = float32, the only type of computation here */
+    return rc != 0 ? rc : fnl__onnx_attr_int(o, n, "stash_type", 1, 1, &stash);
+}
+
+/* ---- reductions ---- */
+
+static int read_reduce(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    const Onnx__NodeProto *p = n->proto;
+    int64_t axes[FNL_MAX_RANK];
+    int count = 0, rank = shape_of(o, n)->rank;
+    bool noop = false, as_input = o->opset >= (n->op == FNL_OP_REDUCE_SUM ? 13 : 18);
+    int rc = fnl__onnx_attr_bool(o, n, "keepdims", &n->attrs.keepdims);
+    if (rc == 0 && as_input) {
+        rc = fnl__onnx_attr_bool(o, n, "noop_with_empty_axes", &noop);
+        if (rc == 0 && p->n_input > 1 && p->input[1][0] != '\0') {
+            rc = fnl__onnx_constant_ints(o, p->input[1], axes, FNL_MAX_RANK, &count);
+        }
+    } else if (rc == 0) {
+        rc = fnl__onnx_attr_ints(o, n, "axes", FNL_MAX_RANK, axes, &count);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (count == 0 && noop) {
+        n->op = FNL_OP_IDENTITY;
+        return 0;
+    }
+    n->attrs.axes_mask = count == 0 ? (1U << rank) - 1U : 0;
+    for (int i = 0; i < count; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
+        if (axis < 0 || axis >= rank) {
+            return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "axis %lld of %d dimensions",
+                                  (long long)axes[i], rank);
+        }
+        n->attrs.axes_mask |= 1U << axis;
+    }
+    return 0;
+}
+
+/* ---- the table ---- */
+
+static const struct op_row rows[] = {
+    {FNL_OP_ADD, 2, 2, NULL},
+    {FNL_OP_SUB, 2, 2, NULL},
+    {FNL_OP_MUL, 2, 2, NULL},
+    {FNL_OP_DIV, 2, 2, NULL},
+    {FNL_OP_RELU, 1, 1, NULL},
+    {FNL_OP_LEAKY_RELU, 1, 1, read_leaky_relu},
+    {FNL_OP_GELU, 1, 1, read_gelu},
+    {FNL_OP_SIGMOID, 1, 1, NULL},
+    {FNL_OP_TANH, 1, 1, NULL},
+    {FNL_OP_ERF, 1, 1, NULL},
+    {FNL_OP_SOFTMAX, 1, 1, read_softmax},
+    {FNL_OP_LOG_SOFTMAX, 1, 1, read_softmax},
+    {FNL_OP_IDENTITY, 1, 1, NULL},
+    {FNL_OP_FLATTEN, 1, 1, read_flatten},
+    {FNL_OP_RESHAPE, 1, 2, read_reshape},
+    {FNL_OP_TRANSPOSE, 1, 1, read_transpose},
+    {FNL_OP_MATMUL, 2, 2, NULL},
+    {FNL_OP_GEMM, 3, 3, read_gemm},
+    {FNL_OP_CONV, 3, 3, read_conv},
+    {FNL_OP_MAX_POOL, 1, 1, read_pool},
+    {FNL_OP_AVERAGE_POOL, 1, 1, read_pool},
+    {FNL_OP_GLOBAL_AVERAGE_POOL, 1, 1, NULL},
+    {FNL_OP_GLOBAL_MAX_POOL, 1, 1, NULL},
+    {FNL_OP_DROPOUT, 1, 3, read_dropout},
+    {FNL_OP_BATCH_NORMALIZATION, 5, 5, read_batch_norm},
+    {FNL_OP_LAYER_NORMALIZATION, 3, 3, read_layer_norm},
+    {FNL_OP_REDUCE_SUM, 1, 2, read_reduce},
+    {FNL_OP_REDUCE_MEAN, 1, 2, read_reduce},
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static const struct op_row *find_row(const Onnx__NodeProto *p)
+{
+    bool standard = p->domain == NULL || p->domain[0] == '\0' || strcmp(p->domain, "ai.onnx") == 0;
+    enum fnl_op op = standard && p->op_type != NULL ? fnl_op_from_text(p->op_type) : FNL_OP_COUNT;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].op == op) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+static int unsupported(struct fnl__onnx *o, const struct fnl__onnx_node *n)
+{
+    char hint[384] = "supported:";
+    size_t used = strlen(hint);
+    for (size_t i = 0; i < ROWS; i++) {
+        const char *text = fnl_op_text(rows[i].op);
+        size_t size = strlen(text);
+        if (used + size + 2 < sizeof hint) {
+            hint[used++] = ' ';
+            memcpy(hint + used, text, size + 1);
+            used += size;
+        }
+    }
+    const char *domain = n->proto->domain != NULL ? n->proto->domain : "";
+    return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, hint, "operator %s%s%s is not supported", domain,
+                          domain[0] != '\0' ? "." : "",
+                          n->proto->op_type != NULL ? n->proto->op_type : "\"\"");
+}
+
+/* ---- one node ---- */
+
+int fnl__onnx_value(struct fnl__onnx *o, const struct fnl__onnx_node *n, const char *name)
+{
+    struct fnl__onnx_name *entry = fnl__onnx_find(o, name);
+    if (entry == NULL) {
+        return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it reads \"%s\", which nothing makes",
+                              name);
+    }
+    if (entry->value < 0 && entry->kind == FNL__ONNX_OUTPUT) {
+        return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL,
+                              entry->index < n->index
+                                  ? "it reads \"%s\", an optional output that is not supported"
+                                  : "it reads \"%s\", which is made later: the nodes are not in "
+                                    "order, or stand in a circle",
+                              name);
+    }
+    if (entry->value < 0 && entry->kind != FNL__ONNX_INPUT) {
+        int value = fnl__onnx_add_tensor(o, entry);
+        if (value < 0) {
+            return value;
+        }
+        entry->value = value;
+    }
+    return entry->value;
+}
+
+/* n->input from the first `tensors` inputs of the file. */
+static int read_inputs(struct fnl__onnx *o, struct fnl__onnx_node *n, int tensors)
+{
+    const Onnx__NodeProto *p = n->proto;
+    for (size_t i = 0; i < p->n_input && i < (size_t)tensors; i++) {
+        n->input[n->input_count++] = -1;
+        if (p->input[i][0] == '\0') { /* absent */
+            continue;
+        }
+        int value = fnl__onnx_value(o, n, p->input[i]);
+        if (value < 0) {
+            return value;
+        }
+        n->input[i] = value;
+    }
+    while (n->input_count > 1 && n->input[n->input_count - 1] < 0) {
+        n->input_count--; /* absent ones at the end */
+    }
+    if (n->input_count == 0 || n->input[0] < 0) {
+        return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "input 0 is missing");
+    }
+    return 0;
+}
+
+/* The first output has a name, the optional others are not read by anyone. */
+static int check_outputs(struct fnl__onnx *o, const struct fnl__onnx_node *n)
+{
+    const Onnx__NodeProto *p = n->proto;
+    if (p->n_output == 0 || p->output[0][0] == '\0') {
+        return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "its output has no name");
+    }
+    for (size_t i = 1; i < p->n_output; i++) {
+        const struct fnl__onnx_name *entry = fnl__onnx_find(o, p->output[i]);
+        if (entry != NULL && entry->uses > 0) {
+            return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "its output %zu is not supported",
+                                  i);
+        }
+    }
+    return 0;
+}
+
+static int append_node(struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    const Onnx__NodeProto *p = n->proto;
+    const char *output = p->output[0];
+    const char *inner = n->reshape_back ? fresh_name(o, output, "probabilities") : output;
+    if (inner == NULL) {
+        return FNL_FAIL(o->err, NOMEM, NULL, "%s: out of memory", o->file);
+    }
+    int value;
+    int rc = fnl_graph_add_node(o->g, n->op, p->name, n->input, n->input_count, &n->attrs, &inner,
+                                1, &value, o->err);
+    if (rc >= 0 && n->reshape_back) {
+        n->input[0] = value;
+        rc = reshape_input(o, n, &n->back, output);
+        value = n->input[0];
+    }
+    if (rc < 0) {
+        return fnl_error_context(o->err, rc, "%s", o->file);
+    }
+    fnl__onnx_find(o, output)->value = value;
+    return 0;
+}
+
+/* The end of a chain that means Gelu. */
+static int append_gelu(struct fnl__onnx *o, struct fnl__onnx_node *n, const char *x, bool tanh_form)
+{
+    int value = fnl__onnx_value(o, n, x);
+    if (value < 0) {
+        return value;
+    }
+    n->op = FNL_OP_GELU;
+    n->attrs.gelu_tanh = tanh_form;
+    n->input[0] = value;
+    n->input_count = 1;
+    return append_node(o, n);
+}
+
+int fnl__onnx_read_node(struct fnl__onnx *o, int index)
+{
+    struct fnl__onnx_node n = {
+        .proto = o->proto->node[index], .index = index, .attrs = FNL_ATTRS_INIT};
+    const struct fnl__onnx_fused *fused = &o->fused[index];
+    if (fused->fate == FNL__ONNX_SKIP) {
+        return 0;
+    }
+    const struct op_row *row = find_row(n.proto);
+    if (row == NULL) {
+        return unsupported(o, &n);
+    }
+    n.op = row->op;
+    int rc = check_outputs(o, &n);
+    if (rc == 0 && fused->fate != FNL__ONNX_KEEP) {
+        return append_gelu(o, &n, fused->x, fused->fate == FNL__ONNX_GELU_TANH);
+    }
+    if (rc == 0 && n.proto->n_input > (size_t)row->inputs_max) {
+        rc = fnl__onnx_fail(o, &n, FNL_E_FORMAT, NULL, "it has %zu inputs, at most %d",
+                            n.proto->n_input, row->inputs_max);
+    }
+    rc = rc != 0 ? rc : read_inputs(o, &n, row->tensors);
+    if (rc == 0 && n.input_count < 2 && (row->op == FNL_OP_CONV || row->tensors == 2)) {
+        rc = fnl__onnx_fail(o, &n, FNL_E_FORMAT, NULL, "input 1 is missing");
+    }
+    rc = rc == 0 && row->read != NULL ? row->read(o, &n) : rc;
+    rc = rc != 0 ? rc : fnl__onnx_attr_rest(o, &n);
+    return rc != 0 ? rc : append_node(o, &n);
+}
