@@ -96,17 +96,18 @@ FNL_INLINE fnl_vf v_gelu(fnl_vf x, fnl_vf k)
     return x * v_normal_cdf(x);
 }
 
-/* tanh of sqrt(2/pi) (x + 0.044715 x^3) */
-FNL_INLINE fnl_vf v_gelu_inner_tanh(fnl_vf x)
+/* e^-2u, u = sqrt(2/pi) (x + 0.044715 x^3), kept finite. With it (1 + tanh u) / 2 = 1 / (1 +
+ * e^-2u), which loses no digits where tanh u is near -1. */
+FNL_INLINE fnl_vf v_gelu_tanh_exp(fnl_vf x)
 {
     fnl_vf cubic = fnl_v_fma(x * x * x, fnl_v_set(GELU_CUBIC), x);
-    return fnl_v_tanh(cubic * SQRT_2_OVER_PI);
+    return fnl_v_exp(fnl_v_min(fnl_v_set(88.0F), cubic * (-2.0F * SQRT_2_OVER_PI)));
 }
 
 FNL_INLINE fnl_vf v_gelu_tanh(fnl_vf x, fnl_vf k)
 {
     (void)k;
-    return 0.5F * x * (1.0F + v_gelu_inner_tanh(x));
+    return x / (1.0F + v_gelu_tanh_exp(x));
 }
 
 void FNL_K(add)(size_t count, const float *a, const float *b, float *y)
@@ -169,7 +170,7 @@ FNL_INLINE fnl_vf v_sigmoid_grad(fnl_vf dy, fnl_vf y, fnl_vf k)
 FNL_INLINE fnl_vf v_tanh_grad(fnl_vf dy, fnl_vf y, fnl_vf k)
 {
     (void)k;
-    return dy * fnl_v_fma(-y, y, fnl_v_set(1.0F));
+    return dy * ((1.0F - y) * (1.0F + y)); /* 1 - y is exact where y is near 1 */
 }
 
 FNL_INLINE fnl_vf v_erf_grad(fnl_vf dy, fnl_vf x, fnl_vf k)
@@ -186,14 +187,15 @@ FNL_INLINE fnl_vf v_gelu_grad(fnl_vf dy, fnl_vf x, fnl_vf k)
     return dy * fnl_v_fma(x, density, v_normal_cdf(x));
 }
 
+/* With s = 1 / (1 + e^-2u): d(x s) = s + x s (1 - s) 2 u', and 1 - s = s e^-2u. */
 FNL_INLINE fnl_vf v_gelu_tanh_grad(fnl_vf dy, fnl_vf x, fnl_vf k)
 {
     (void)k;
     const fnl_vf one = fnl_v_set(1.0F);
-    fnl_vf t = v_gelu_inner_tanh(x);
-    fnl_vf slope = fnl_v_fma(x * x, fnl_v_set(3.0F * GELU_CUBIC), one) * SQRT_2_OVER_PI;
-    fnl_vf bend = x * fnl_v_fma(-t, t, one) * slope;
-    return dy * (0.5F * (1.0F + t + bend));
+    fnl_vf e = v_gelu_tanh_exp(x);
+    fnl_vf s = 1.0F / (1.0F + e);
+    fnl_vf slope = fnl_v_fma(x * x, fnl_v_set(3.0F * GELU_CUBIC), one) * (2.0F * SQRT_2_OVER_PI);
+    return dy * fnl_v_fma(x * slope, s * e * s, s);
 }
 
 void FNL_K(relu_grad)(size_t count, const float *dy, const float *y, float *dx)
