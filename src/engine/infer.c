@@ -250,13 +250,18 @@ static int conv(struct infer *f)
 static int pool(struct infer *f)
 {
     const struct fnl_attrs *a = &f->node->attrs;
-    for (int d = 0; d < 2; d++) {
-        if (a->pads[d] >= a->kernel[d] * a->dilations[d] ||
-            a->pads[d + 2] >= a->kernel[d] * a->dilations[d]) {
+    int rc = windows(f, a, a->ceil_mode);
+    for (int d = 0; rc == 0 && d < 2; d++) {
+        int reach = a->dilations[d] * (a->kernel[d] - 1);
+        bool reaches_out = a->pads[d] > 0 || a->pads[d + 2] > 0 || a->ceil_mode;
+        if (a->pads[d] > reach || a->pads[d + 2] > reach) {
             return shape_error(f, "pads must be smaller than the window");
         }
+        /* A window must hold a pixel: one whose taps step over the whole image has no maximum. */
+        if (reaches_out && reach > 0 && a->dilations[d] > f->in[0]->shape.dim[2 + d]) {
+            return shape_error(f, "dilations step over the whole image");
+        }
     }
-    int rc = windows(f, a, a->ceil_mode);
     if (rc == 0) {
         f->out[0].shape.dim[1] = f->in[0]->shape.dim[1];
     }
@@ -370,7 +375,10 @@ static int loss(struct infer *f)
 {
     const struct fnl_shape *x = &f->in[0]->shape, *t = &f->in[1]->shape;
     bool sparse = f->node->op == FNL_OP_SOFTMAX_CROSS_ENTROPY;
-    if (x->rank < 2 || (sparse && (x->rank != 2 || t->rank != 1 || t->dim[0] != x->dim[0])) ||
+    /* Softmax and label of one class a row; the other losses take features of any shape. */
+    bool classes = sparse || f->node->op == FNL_OP_CATEGORICAL_CROSS_ENTROPY;
+    if (x->rank < 2 || (classes && x->rank != 2) ||
+        (sparse && (t->rank != 1 || t->dim[0] != x->dim[0])) ||
         (!sparse && !fnl_shape_equal(x, t))) {
         return shape_error(f, "the network's output does not fit the targets");
     }

@@ -241,6 +241,33 @@ static void bad_label_is_nan(void **state)
     op_results_free(&got);
 }
 
+/* A window must hold a pixel, and classes stand in rows: refused before anything runs. */
+static void senseless_operators_are_refused(void **state)
+{
+    (void)state;
+    static const struct op_case refused[] = {
+        {.name = "pads as wide as the dilated window",
+         .op = FNL_OP_MAX_POOL,
+         .attrs = "kernel=2,2 dilations=2,2 pads=3,0,0,0",
+         .in = {{OP_FED, "N,1,5,5", OP_NORMAL, NULL}}},
+        {.name = "dilations over a small image",
+         .op = FNL_OP_AVERAGE_POOL,
+         .attrs = "kernel=2,2 dilations=3,3 pads=2,2,2,2",
+         .in = {{OP_FED, "N,1,1,1", OP_NORMAL, NULL}}},
+        {.name = "classes in images",
+         .op = FNL_OP_CATEGORICAL_CROSS_ENTROPY,
+         .in = {{OP_FED, "N,2,3", OP_NORMAL, NULL}, {OP_TARGET, "N,2,3", OP_ONE_HOT, NULL}}},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct op_net net;
+        struct fnl_error err = FNL_ERROR_INIT;
+        if (op_net_create(&refused[i], false, 1, &net, &err) != FNL_E_FORMAT) {
+            fail_msg("%s: not refused", refused[i].name);
+        }
+        assert_true(err.message[0] != '\0');
+    }
+}
+
 /* The table would lose its worth if an operator were forgotten. */
 static void every_forward_operator_has_a_case(void **state)
 {
@@ -264,12 +291,13 @@ int main(void)
         return 1;
     }
     int count = 0;
-    struct CMUnitTest *tests = calloc((size_t)(golden_count + op_case_count + 2), sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)(golden_count + op_case_count + 3), sizeof *tests);
     if (tests == NULL) {
         return 1;
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_forward_operator_has_a_case);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(bad_label_is_nan);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(senseless_operators_are_refused);
     static char names[512][80];
     for (int i = 0; i < golden_count + op_case_count && i < 512; i++) {
         bool is_golden = i < golden_count;
