@@ -33,11 +33,11 @@ static size_t table_floats(const struct fnl_window *w)
 }
 
 /* What the gradients keep in scratch: a panel of dy for a block of pixels, the transposed weights
- * of all windows, or a depthwise kernel's weights and their gradients, pixel by pixel. */
+ * of all windows, or a depthwise kernel's weights or their gradients, pixel by pixel. */
 static size_t kept_floats(const struct fnl_conv_shape *s, const struct fnl_window *w)
 {
     if (fnl_conv_is_depthwise(s)) {
-        return round_up(2 * w->features * (size_t)s->C);
+        return round_up(w->features * (size_t)s->C);
     }
     const size_t pixels = FNL_CONV_PIXELS + (size_t)s->OW;
     const size_t transposed = (size_t)s->group * w->segments * fnl_panels(w->run) * w->group_K;
@@ -57,6 +57,9 @@ static void measure(const struct fnl_conv_shape *s, size_t n, struct fnl_window 
     w->run = w->features / w->segments;
     w->row = (size_t)(s->W + s->pad_left + s->pad_right) * C;
     w->image = (size_t)(s->H + s->pad_top + s->pad_bottom) * w->row;
+    w->x_image = (size_t)s->H * (size_t)s->W * C;
+    w->y_pixels = (size_t)s->OH * (size_t)s->OW;
+    w->y_image = w->y_pixels * (size_t)s->K;
     w->images_at_once = w->padded ? min(max(IMAGES_FLOATS / w->image, 1), n) : n;
 }
 
@@ -108,7 +111,7 @@ void FNL_K(conv_pad)(const struct fnl_conv_shape *s, const struct fnl_window *w,
 static void forward(const struct fnl_conv_shape *s, const struct fnl_window *win, size_t count,
                     const float *x, const float *w, const float *bias, bool relu, float *y)
 {
-    const size_t K = (size_t)s->K, pixels = count * (size_t)(s->OH * s->OW);
+    const size_t K = (size_t)s->K, pixels = count * win->y_pixels;
     const size_t w_group = fnl_panels(win->group_K) * win->features * FNL_PANEL;
     struct fnl_product p = {.walk = {.segments = win->segments,
                                      .run = win->run,
@@ -146,14 +149,21 @@ void FNL_K(conv_forward)(const struct fnl_conv_shape *s, size_t n, const float *
 {
     struct fnl_window win;
     FNL_K(conv_window)(s, n, scratch, &win);
-    const size_t x_image = (size_t)(s->H * s->W * s->C), y_image = (size_t)(s->OH * s->OW * s->K);
+    const bool depthwise = fnl_conv_is_depthwise(s), relu = act == FNL_CPU_RELU;
+    if (depthwise) {
+        FNL_K(depthwise_gather)(s, &win, w);
+    }
     for (size_t i = 0; i < n; i += win.images_at_once) {
         const size_t count = min(win.images_at_once, n - i);
-        const float *images = x + i * x_image;
+        const float *images = x + i * win.x_image;
         if (win.padded) {
             FNL_K(conv_pad)(s, &win, count, images);
             images = win.images;
         }
-        forward(s, &win, count, images, w, bias, act == FNL_CPU_RELU, y + i * y_image);
+        if (depthwise) {
+            FNL_K(depthwise_forward)(s, &win, count, images, bias, relu, y + i * win.y_image);
+        } else {
+            forward(s, &win, count, images, w, bias, relu, y + i * win.y_image);
+        }
     }
 }

@@ -14,6 +14,8 @@ struct fnl_window {
     size_t segments, run;
     const ptrdiff_t *segment; /* [segments]: offset of each from the window's first float */
     size_t pixel, row, image; /* floats of a pixel, row, image as the windows see it */
+    size_t x_image, y_image;    /* floats of an image, unpadded, and of its output */
+    size_t y_pixels;            /* OH * OW */
     bool padded;              /* windows look at a zero-padded copy in `images` */
     size_t images_at_once;    /* that fit into `images` */
     float *kept, *images;     /* scratch: at a place that does not depend on n, and behind it */
@@ -67,10 +69,23 @@ static inline const float *fnl_pixels_next(struct fnl_pixels *p)
  * half of L1. */
 #define FNL_CONV_PIXELS (256 * 16 / FNL_PANEL)
 
-/* Depthwise: one channel and one filter a group. */
+/* Depthwise: one channel and one filter a group. Vectors then run over channels; the weights are
+ * gathered into w->kept before. */
 static inline bool fnl_conv_is_depthwise(const struct fnl_conv_shape *s)
 {
     return s->group == s->C && s->group == s->K && s->group > 1;
 }
+void FNL_K(depthwise_gather)(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                             const float *w);
+/* count images, padded if need be. */
+void FNL_K(depthwise_forward)(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                              size_t count, const float *x, const float *bias, bool clip, float *y);
+/* All n images, not padded yet. */
+void FNL_K(depthwise_grad_weights)(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                   size_t n, const float *x, const float *dy, float *dw,
+                                   bool accumulate);
+/* Adds to one image, padded if need be. */
+void FNL_K(depthwise_grad_image)(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                 const float *dy, float *dx);
 
 #endif

@@ -107,15 +107,22 @@ void FNL_K(conv_grad_weights)(const struct fnl_conv_shape *s, size_t n, const fl
 {
     struct fnl_window win;
     FNL_K(conv_window)(s, n, scratch, &win);
-    const size_t x_image = (size_t)(s->H * s->W * s->C), y_image = (size_t)(s->OH * s->OW * s->K);
+    if (fnl_conv_is_depthwise(s)) {
+        if (dbias) {
+            FNL_K(column_sums)
+            (n * win.y_pixels, (size_t)s->K, dy, (size_t)s->K, accumulate, dbias);
+        }
+        FNL_K(depthwise_grad_weights)(s, &win, n, x, dy, dw, accumulate);
+        return;
+    }
     for (size_t i = 0; i < n; i += win.images_at_once) {
         const size_t count = min(win.images_at_once, n - i);
-        const float *images = x + i * x_image;
+        const float *images = x + i * win.x_image;
         if (win.padded) {
             FNL_K(conv_pad)(s, &win, count, images);
             images = win.images;
         }
-        weights(s, &win, count, images, dy + i * y_image, dw, dbias, accumulate || i > 0);
+        weights(s, &win, count, images, dy + i * win.y_image, dw, dbias, accumulate || i > 0);
     }
 }
 
@@ -193,7 +200,7 @@ static void data_rows(const struct fnl_window *win, bool apart, size_t rows,
 static void data_image(const struct fnl_conv_shape *s, const struct fnl_window *win,
                        const float *dy, float *dx)
 {
-    const size_t K = (size_t)s->K, pixels = (size_t)(s->OH * s->OW);
+    const size_t K = (size_t)s->K, pixels = win->y_pixels;
     const size_t group_floats = win->segments * fnl_panels(win->run) * win->group_K * FNL_PANEL;
     /* Windows of neighbouring pixels begin a stride apart; only a panel's width of each is added to
      * at a time. */
@@ -225,15 +232,21 @@ void FNL_K(conv_grad_data)(const struct fnl_conv_shape *s, size_t n, const float
 {
     struct fnl_window win;
     FNL_K(conv_window)(s, n, scratch, &win);
-    if (first_block) {
+    const bool depthwise = fnl_conv_is_depthwise(s);
+    if (first_block && depthwise) {
+        FNL_K(depthwise_gather)(s, &win, w);
+    } else if (first_block) {
         transpose_weights(s, &win, w);
     }
-    const size_t x_row = (size_t)(s->W * s->C), x_image = (size_t)s->H * x_row;
-    const size_t y_image = (size_t)(s->OH * s->OW * s->K);
-    for (size_t i = 0; i < n; i++, dx += x_image, dy += y_image) {
+    const size_t x_row = (size_t)s->W * (size_t)s->C;
+    for (size_t i = 0; i < n; i++, dx += win.x_image, dy += win.y_image) {
         float *image = win.padded ? win.images : dx;
         memset(image, 0, win.image * sizeof(float));
-        data_image(s, &win, dy, image);
+        if (depthwise) {
+            FNL_K(depthwise_grad_image)(s, &win, dy, image);
+        } else {
+            data_image(s, &win, dy, image);
+        }
         if (win.padded) {
             const float *inner =
                 image + (size_t)s->pad_top * win.row + (size_t)s->pad_left * win.pixel;

@@ -53,7 +53,13 @@ static inline vec multiply_add(vec a, vec b, vec c)
 /* A NaN passes, so that a diverged run is seen. */
 static inline vec relu(vec v)
 {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps(_mm512_setzero_ps(), (__m512)v);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps(_mm256_setzero_ps(), (__m256)v);
+#else
     return (vec)(~(v < (vec){0}) & (vec_mask)v);
+#endif
 }
 
 /* A tile over a whole panel. `rows` is a constant of the caller, so that the sums are registers. */
