@@ -321,6 +321,48 @@ static void nan_and_infinity_come_through_max_pool(void **state)
     for_each_table(check_nan);
 }
 
+/* A window wholly in the padding has no maximum, averages to 0 and sends its gradient nowhere. */
+static void check_empty_window(const struct fnl_cpu_kernels *k)
+{
+    const struct fnl_pool_shape s = {.C = 9,
+                                     .H = 2,
+                                     .W = 2,
+                                     .OH = 2,
+                                     .OW = 2,
+                                     .KH = 2,
+                                     .KW = 2,
+                                     .stride_h = 2,
+                                     .stride_w = 2,
+                                     .pad_top = 2,
+                                     .pad_left = 2,
+                                     .dilation_h = 1,
+                                     .dilation_w = 1};
+    const float *x = filled_floats(36, -2.0F, -1.0F), *dy = filled_floats(36, 1.0F, 2.0F);
+    float *y = edge_floats(36), *dx = edge_floats(36);
+    k->max_pool(&s, 1, x, y);
+    k->max_pool_grad(&s, 1, dy, x, y, false, dx);
+    for (size_t c = 0; c < 9; c++) {
+        double sum = 0.0;
+        assert_true(y[c] == -INFINITY && y[9 + c] == -INFINITY && y[18 + c] == -INFINITY);
+        for (size_t tap = 0; tap < 4; tap++) {
+            sum += (double)dx[tap * 9 + c];
+        }
+        assert_true(sum == (double)dy[27 + c]);
+    }
+    k->average_pool(&s, 1, x, y);
+    k->average_pool_grad(&s, 1, dy, dx);
+    for (size_t c = 0; c < 9; c++) {
+        assert_true(y[c] == 0.0F && y[9 + c] == 0.0F && y[18 + c] == 0.0F && y[27 + c] < -0.9F);
+        assert_true(dx[c] == dy[27 + c] / 4.0F);
+    }
+}
+
+static void windows_wholly_in_the_padding(void **state)
+{
+    (void)state;
+    for_each_table(check_empty_window);
+}
+
 /* Images one by one give what all at once give, bit for bit. */
 static void check_images(const struct fnl_cpu_kernels *k)
 {
@@ -352,6 +394,7 @@ int main(void)
         cmocka_unit_test(max_and_its_gradient_in_every_shape),
         cmocka_unit_test(average_and_its_gradient_in_every_shape),
         cmocka_unit_test(nan_and_infinity_come_through_max_pool),
+        cmocka_unit_test(windows_wholly_in_the_padding),
         cmocka_unit_test(an_image_does_not_depend_on_its_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,15 +34,23 @@ static struct window window_at(const struct fnl_pool_shape *s, int oh, int ow)
     struct window w = {.h0 = oh * s->stride_h - s->pad_top, .w0 = ow * s->stride_w - s->pad_left};
     clip_taps(w.h0, s->dilation_h, s->KH, s->H, &w.kh0, &w.kh1);
     clip_taps(w.w0, s->dilation_w, s->KW, s->W, &w.kw0, &w.kw1);
+    if (w.kw0 >= w.kw1) {
+        w.kh1 = w.kh0; /* wholly in the padding */
+    }
     return w;
 }
 
-/* Offset of tap (kh, kw)'s first channel in the image. */
-FNL_INLINE size_t tap_offset(const struct fnl_pool_shape *s, const struct window *w, int kh, int kw)
+/* Offset in the image of the first channel of row kh's first tap; from tap to tap. */
+FNL_INLINE size_t first_tap(const struct fnl_pool_shape *s, const struct window *w, int kh)
 {
-    size_t h = (size_t)(w->h0 + kh * s->dilation_h);
-    size_t column = (size_t)(w->w0 + kw * s->dilation_w);
-    return (h * (size_t)s->W + column) * (size_t)s->C;
+    size_t row = (size_t)(w->h0 + kh * s->dilation_h);
+    size_t column = (size_t)(w->w0 + w->kw0 * s->dilation_w);
+    return (row * (size_t)s->W + column) * (size_t)s->C;
+}
+
+FNL_INLINE size_t tap_step(const struct fnl_pool_shape *s)
+{
+    return (size_t)s->dilation_w * (size_t)s->C;
 }
 
 /* Two by two, stride two, no padding, every window inside; a last row or column may be left over.
@@ -86,11 +94,13 @@ static void max_pool_row_2x2(size_t OW, size_t C, const float *x0, const float *
 FNL_INLINE void max_window(const struct fnl_pool_shape *s, const struct window *w, size_t lanes,
                            const float *x, float *y)
 {
+    const size_t step = tap_step(s);
     fnl_vf m = fnl_v_set(-__builtin_inff());
     fnl_vi nan = {0};
     for (int kh = w->kh0; kh < w->kh1; kh++) {
-        for (int kw = w->kw0; kw < w->kw1; kw++) {
-            fnl_vf tap = fnl_v_load_n(x + tap_offset(s, w, kh, kw), lanes);
+        const float *at = x + first_tap(s, w, kh);
+        for (int kw = w->kw0; kw < w->kw1; kw++, at += step) {
+            fnl_vf tap = fnl_v_load_n(at, lanes);
             nan |= ~(tap == tap);
             m = fnl_v_max(tap, m);
         }
@@ -202,11 +212,12 @@ FNL_INLINE void max_grad_window(const struct fnl_pool_shape *s, const struct win
                                 size_t lanes, const float *dy, const float *x, const float *y,
                                 bool mask_relu, float *dx)
 {
+    const size_t step = tap_step(s);
     fnl_vf max = fnl_v_load_n(y, lanes);
     fnl_vf left = arriving(fnl_v_load_n(dy, lanes), max, mask_relu);
     for (int kh = w->kh0; kh < w->kh1; kh++) {
-        for (int kw = w->kw0; kw < w->kw1; kw++) {
-            size_t at = tap_offset(s, w, kh, kw);
+        size_t at = first_tap(s, w, kh);
+        for (int kw = w->kw0; kw < w->kw1; kw++, at += step) {
             fnl_vf taken = take(fnl_v_load_n(x + at, lanes), max, &left);
             fnl_v_store_n(dx + at, fnl_v_load_n(dx + at, lanes) + taken, lanes);
         }
@@ -259,7 +270,7 @@ static int taps_counted(int start, int dilation, int taps, int padded_end)
  * never does (as in PyTorch). */
 static float average_divisor(const struct fnl_pool_shape *s, const struct window *w)
 {
-    int count = (w->kh1 - w->kh0) * (w->kw1 - w->kw0);
+    int count = w->kh1 > w->kh0 ? (w->kh1 - w->kh0) * (w->kw1 - w->kw0) : 0;
     if (s->count_include_pad) {
         count = taps_counted(w->h0, s->dilation_h, s->KH, s->H + s->pad_bottom) *
                 taps_counted(w->w0, s->dilation_w, s->KW, s->W + s->pad_right);
@@ -270,10 +281,12 @@ static float average_divisor(const struct fnl_pool_shape *s, const struct window
 FNL_INLINE void average_window(const struct fnl_pool_shape *s, const struct window *w, size_t lanes,
                                const float *x, fnl_vf divisor, float *y)
 {
+    const size_t step = tap_step(s);
     fnl_vf sum = {0};
     for (int kh = w->kh0; kh < w->kh1; kh++) {
-        for (int kw = w->kw0; kw < w->kw1; kw++) {
-            sum += fnl_v_load_n(x + tap_offset(s, w, kh, kw), lanes);
+        const float *at = x + first_tap(s, w, kh);
+        for (int kw = w->kw0; kw < w->kw1; kw++, at += step) {
+            sum += fnl_v_load_n(at, lanes);
         }
     }
     fnl_v_store_n(y, sum / divisor, lanes);
@@ -301,10 +314,11 @@ void FNL_K(average_pool)(const struct fnl_pool_shape *s, size_t n, const float *
 FNL_INLINE void average_grad_window(const struct fnl_pool_shape *s, const struct window *w,
                                     size_t lanes, const float *dy, fnl_vf divisor, float *dx)
 {
+    const size_t step = tap_step(s);
     const fnl_vf part = fnl_v_load_n(dy, lanes) / divisor;
     for (int kh = w->kh0; kh < w->kh1; kh++) {
-        for (int kw = w->kw0; kw < w->kw1; kw++) {
-            float *at = dx + tap_offset(s, w, kh, kw);
+        float *at = dx + first_tap(s, w, kh);
+        for (int kw = w->kw0; kw < w->kw1; kw++, at += step) {
             fnl_v_store_n(at, fnl_v_load_n(at, lanes) + part, lanes);
         }
     }
