@@ -578,7 +578,7 @@ int fnl__onnx_read_node(struct fnl__onnx *o, int index)
                             n.proto->n_input, row->inputs_max);
     }
     rc = rc != 0 ? rc : read_inputs(o, &n, row->tensors);
-    if (rc == 0 && n.input_count < 2 && (row->op == FNL_OP_CONV || row->tensors == 2)) {
+    if (rc == 0 && row->tensors > 1 && (n.input_count < 2 || n.input[1] < 0)) {
         rc = fnl__onnx_fail(o, &n, FNL_E_FORMAT, NULL, "input 1 is missing");
     }
     rc = rc == 0 && row->read != NULL ? row->read(o, &n) : rc;
