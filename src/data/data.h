@@ -33,11 +33,15 @@ struct fnl_dataset {
     char **class_names; /* class_count names, or NULL */
 };
 
-/* The `data:` section, checked. */
+/* The `data:` section, checked. doc must stay until the data is loaded (errors name its lines). */
 struct fnl_data_config;
 int fnl_data_config_read(const struct fnl_yaml *doc, const struct fnl_yaml_node *data_node,
                          struct fnl_data_config **ret_config, struct fnl_error *err);
-void fnl_data_config_free(struct fnl_data_config *config);
+void fnl_data_config_free(struct fnl_data_config *config); /* takes NULL */
+bool fnl_data_config_augments(const struct fnl_data_config *config);
+/* The tables of keys, for docs/config.md. */
+struct fnl_buf;
+int fnl_data_config_doc(struct fnl_buf *out);
 
 /* Normalisation of a sample's elements: y = (x * scale - mean[c]) / std[c] folded into y = x *
  * mul[c] + add[c], computed as one float multiply, then one float add (never fused), so that the
@@ -58,7 +62,9 @@ struct fnl_splits {
  * config_dir/data, ./data, and in $FOURNIL_DATA. Augmentation settings stay in the config. */
 int fnl_data_load(const struct fnl_data_config *config, const char *config_dir, uint64_t seed,
                   struct fnl_splits **ret_splits, struct fnl_error *err);
-void fnl_splits_free(struct fnl_splits *splits);
+void fnl_splits_free(struct fnl_splits *splits); /* takes NULL */
+/* Samples of each class into counts[class_count]. */
+void fnl_dataset_class_counts(const struct fnl_dataset *dataset, size_t *counts);
 
 /* ---- loader ---- */
 struct fnl_batch {
@@ -84,10 +90,12 @@ struct fnl_loader_options {
     }
 
 struct fnl_loader;
+/* config: for its augmentation, read here; NULL = none. splits (for its normalisation) and dataset
+ * must stay. */
 int fnl_loader_create(const struct fnl_data_config *config, const struct fnl_splits *splits,
                       const struct fnl_dataset *dataset, const struct fnl_loader_options *options,
                       struct fnl_loader **ret_loader, struct fnl_error *err);
-void fnl_loader_free(struct fnl_loader *loader);
+void fnl_loader_free(struct fnl_loader *loader);            /* takes NULL */
 size_t fnl_loader_batches(const struct fnl_loader *loader); /* in one epoch */
 /* Starts an epoch at batch index first (0, or where a resumed run stopped). Allocates nothing. */
 int fnl_loader_start(struct fnl_loader *loader, uint32_t epoch, size_t first,
