@@ -38,7 +38,9 @@ struct fnl_exec {
     float *rounded;    /* bfloat16: the parameters as the products see them */
     float *staging[4]; /* images in channels-last order, when the caller's are not */
     double *slice_norm2;
-    size_t rows; /* of the last run */
+    float *
+        state_before; /* running statistics before a training step: they move in the forward pass */
+    size_t rows;      /* of the last run */
     /* of the run in progress */
     int group_begin, group_end;
     bool finish_first; /* group_begin's step has merged: finish() it first */
@@ -115,6 +117,12 @@ static int make_plan(struct fnl_exec *e, struct fnl_error *err)
     return fnl__plan_create(e->graph, e->params, &o, &e->plan, err);
 }
 
+/* Floats of the parameters that are not trained, which stand behind the trained ones. */
+static size_t state_size(const struct fnl_exec *e)
+{
+    return e->params->size - e->params->trainable_size;
+}
+
 static int init_exec(struct fnl_exec *e, struct fnl_error *err)
 {
     const struct fnl_backend *b = e->params->backend;
@@ -132,6 +140,12 @@ static int init_exec(struct fnl_exec *e, struct fnl_error *err)
                             "the %s back end has no bfloat16", b->name);
         }
         e->rounded = fnl_alloc_aligned((e->params->size + 1) * sizeof(float));
+    }
+    if (e->options.training && state_size(e) > 0) {
+        e->state_before = fnl_alloc_aligned(state_size(e) * sizeof(float));
+        if (e->state_before == NULL) {
+            return FNL_FAIL(err, NOMEM, NULL, "no memory for execution");
+        }
     }
     size_t slices = e->params->trainable_size / SLICE_FLOATS + 1;
     e->slice_norm2 = fnl_calloc(slices, sizeof *e->slice_norm2);
@@ -183,6 +197,7 @@ void fnl_exec_free(struct fnl_exec *exec)
     fnl_free(exec->gradient);
     fnl_free(exec->rounded);
     fnl_free(exec->slice_norm2);
+    fnl_free(exec->state_before);
     fnl__plan_free(exec->plan);
     fnl_free(exec);
 }
@@ -515,6 +530,10 @@ static void update(struct fnl_exec *e, double learning_rate, uint64_t step,
 int fnl_exec_train_step(struct fnl_exec *exec, const struct fnl_feed *feed, double learning_rate,
                         uint64_t step, struct fnl_step_result *ret, struct fnl_error *err)
 {
+    float *state = exec->params->block[0] + exec->params->trainable_size;
+    if (exec->state_before != NULL) {
+        memcpy(exec->state_before, state, state_size(exec) * sizeof *state);
+    }
     int rc = run(exec, feed, step, err);
     if (rc != 0) {
         return rc;
@@ -522,6 +541,9 @@ int fnl_exec_train_step(struct fnl_exec *exec, const struct fnl_feed *feed, doub
     struct fnl_step_result result;
     fnl_exec_result(exec, &result);
     if (!isfinite(result.loss_sum)) {
+        if (exec->state_before != NULL) {
+            memcpy(state, exec->state_before, state_size(exec) * sizeof *state);
+        }
         return FNL_FAIL(err, DIVERGED,
                         "lower train.optimizer.learning_rate, or set train.clip_norm: 1.0",
                         "the loss is not a finite number at step %llu", (unsigned long long)step);
