@@ -94,6 +94,7 @@ struct op_setup {
     size_t plan_rows; /* the plan's batch; rows are run */
     size_t rows;
     bool training;
+    bool channels_last; /* images are fed so */
 };
 #define OP_SEED 7
 #define OP_STEP 3

@@ -20,6 +20,9 @@
 #define LOSS_TOLERANCE 1e-4  /* relative, each step */
 #define PARAM_TOLERANCE 1e-6 /* normalised mean squared error, after the last step */
 
+static struct golden_run runs[TRAIN_MAX_RUNS];
+static int run_count;
+
 /* ---- the networks, as make_train_golden.py has them ---- */
 
 struct building {
@@ -288,6 +291,33 @@ static void steps_allocate_nothing(void **state)
     close_bench(&b);
 }
 
+/* A step whose loss is no number changes nothing, neither weights nor running statistics. */
+static void diverged_step_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const backends[] = {"ref", "cpu"};
+    for (int n = 0; n < 2; n++) {
+        struct bench b;
+        open_bench(&b, &runs[run_count - 1], backends[n], 3, 1);
+        assert_string_equal(b.run->net->name, "cnn");
+        train_step(&b, 0);
+        double before = eval_loss(&b);
+        static float bad[8 * 2 * 8 * 8];
+        memcpy(bad, b.run->net->batch[1].value, sizeof bad);
+        bad[7] = NAN;
+        const void *input[] = {bad, b.run->net->labels[1]};
+        struct fnl_feed feed = {.rows = b.rows, .input = input};
+        struct fnl_step_result result;
+        struct fnl_error err = FNL_ERROR_INIT;
+        assert_int_equal(fnl_exec_train_step(b.train, &feed, 0.1, 2, &result, &err),
+                         FNL_E_DIVERGED);
+        assert_true(err.hint[0] != '\0');
+        double after = eval_loss(&b);
+        assert_memory_equal(&before, &after, sizeof before);
+        close_bench(&b);
+    }
+}
+
 int main(void)
 {
     static const struct {
@@ -299,15 +329,15 @@ int main(void)
                  {"threads change no bit", threads_change_no_bit},
                  {"steps allocate nothing", steps_allocate_nothing}};
     enum { KINDS = sizeof kinds / sizeof kinds[0] };
-    static struct golden_run runs[TRAIN_MAX_RUNS];
-    static struct CMUnitTest tests[TRAIN_MAX_RUNS * KINDS];
-    static char names[TRAIN_MAX_RUNS * KINDS][128];
-    int run_count = train_golden_load(TRAIN_GOLDEN, runs);
+    static struct CMUnitTest tests[TRAIN_MAX_RUNS * KINDS + 1];
+    static char names[TRAIN_MAX_RUNS * KINDS + 1][128];
+    run_count = train_golden_load(TRAIN_GOLDEN, runs);
     if (run_count < 1) {
         fprintf(stderr, "%s is missing or bad\n", TRAIN_GOLDEN);
         return 1;
     }
     int count = 0;
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(diverged_step_changes_nothing);
     for (int r = 0; r < run_count; r++) {
         for (int k = 0; k < KINDS; k++, count++) {
             snprintf(names[count], sizeof names[count], "%.60s: %s", runs[r].name, kinds[k].name);

@@ -225,7 +225,7 @@ static void mean_is_over_the_batch(void **state)
         .rows = 4};
     static const char *const backends[] = {"ref", "cpu"};
     for (int n = 0; n < 2; n++) {
-        struct op_setup setup = {backends[n], 3, 4, 4, true};
+        struct op_setup setup = {backends[n], 3, 4, 4, true, false};
         struct op_results r;
         assert_int_equal(op_run(&c, &setup, &r, NULL), 0);
         const float *d = op_results_find(&r, "d0")->value;

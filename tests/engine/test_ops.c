@@ -129,11 +129,12 @@ static bool compare_case(const struct op_case *c, int shards, char *text, size_t
 {
     static const struct {
         size_t plan_rows, rows;
-        bool training;
-    } runs[] = {{OP_ROWS, OP_ROWS, false}, {7, 2, false},      {1, 1, false},
-                {OP_ROWS, OP_ROWS, true},  {OP_ROWS, 5, true}, {2, 2, true}};
+        bool training, channels_last;
+    } runs[] = {{OP_ROWS, OP_ROWS, false, false}, {7, 2, false, true},      {1, 1, false, false},
+                {OP_ROWS, OP_ROWS, true, false},  {OP_ROWS, 5, true, true}, {2, 2, true, false}};
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
-        struct op_setup setup = {"cpu", shards, runs[i].plan_rows, runs[i].rows, runs[i].training};
+        struct op_setup setup = {"cpu",        shards,           runs[i].plan_rows,
+                                 runs[i].rows, runs[i].training, runs[i].channels_last};
         if (setup.training && c->forward_only) {
             continue;
         }
@@ -206,7 +207,7 @@ static void matches_reference(void **state)
 static void reference_matches_golden(void **state)
 {
     const struct op_case *c = *state;
-    struct op_setup setup = {"ref", 1, c->rows, c->rows, true};
+    struct op_setup setup = {"ref", 1, c->rows, c->rows, true, false};
     struct op_results got;
     struct fnl_error err = FNL_ERROR_INIT;
     char text[240] = "";
@@ -231,7 +232,7 @@ static void bad_label_is_nan(void **state)
         .op = FNL_OP_SOFTMAX_CROSS_ENTROPY,
         .in = {{OP_FED, "N,2", OP_NORMAL, logits}, {OP_LABELS, "N", OP_NORMAL, labels}},
         .rows = 3};
-    struct op_setup setup = {"ref", 1, 3, 3, false};
+    struct op_setup setup = {"ref", 1, 3, 3, false, false};
     struct op_results got;
     assert_int_equal(op_run(&c, &setup, &got, NULL), 0);
     const float *loss = op_results_find(&got, "y0")->value;
