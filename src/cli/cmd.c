@@ -4,6 +4,8 @@
 #include <string.h>
 
 const struct fnl_command *const fnl_commands[] = {
+    &fnl_cmd_train,
+    &fnl_cmd_evaluate,
     &fnl_cmd_devices,
     &fnl_cmd_help,
     NULL,

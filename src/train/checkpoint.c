@@ -161,7 +161,9 @@ static void keep(const char *path)
     int n = snprintf(previous, sizeof previous, "%s.1", path);
     if (n > 0 && (size_t)n < sizeof previous && access(path, F_OK) == 0) {
         (void)unlink(previous);
-        (void)link(path, previous);
+        if (link(path, previous) != 0) {
+            return;
+        }
     }
 }
 

@@ -191,8 +191,9 @@ static int read_sections(struct fnl_train_config *c, bool data_only, struct fnl_
     if (rc != 0) {
         return rc;
     }
-    c->augments = c->data_node->kind == FNL_YAML_MAP && fnl_yaml_get(c->data_node, "augment");
-    return fnl_data_config_read(c->doc, c->data_node, &c->data, err);
+    rc = fnl_data_config_read(c->doc, c->data_node, &c->data, err);
+    c->augments = rc == 0 && fnl_data_config_augments(c->data);
+    return rc;
 }
 
 int fnl_train_config_load(const char *path, const char *directory, const char *const *assignments,

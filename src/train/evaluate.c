@@ -15,7 +15,7 @@
 #include "train/network.h"
 #include "train/train.h"
 
-const char *const fnl_split_names[] = {"test", "validation", "train", NULL};
+const char *const fnl_evaluate_splits[] = {"test", "validation", "train", NULL};
 
 struct evaluation_job {
     const struct fnl_evaluate_request *request;
@@ -63,7 +63,7 @@ static int load_inputs(struct evaluation_job *j, struct fnl_error *err)
     j->data = split[q->split];
     if (j->data->count == 0) {
         return FNL_FAIL(err, CONFIG, "choose another with --split", "%s: there are no %s data",
-                        q->config, fnl_split_names[q->split]);
+                        q->config, fnl_evaluate_splits[q->split]);
     }
     return 0;
 }

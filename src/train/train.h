@@ -91,8 +91,8 @@ int fnl_train(const struct fnl_train_request *request, struct fnl_train_result *
               struct fnl_error *err);
 void fnl_train_result_free(struct fnl_train_result *result);
 
-enum fnl_split { FNL_SPLIT_TEST, FNL_SPLIT_VALIDATION, FNL_SPLIT_TRAIN };
-extern const char *const fnl_split_names[];
+enum fnl_evaluate_split { FNL_EVALUATE_TEST, FNL_EVALUATE_VALIDATION, FNL_EVALUATE_TRAIN };
+extern const char *const fnl_evaluate_splits[]; /* "test"... */
 
 struct fnl_evaluate_request {
     int version;
@@ -100,7 +100,7 @@ struct fnl_evaluate_request {
     const char *config; /* YAML file: its `data:` (and `train.loss`) */
     const char *const *assignments;
     int assignment_count;
-    int split;     /* enum fnl_split */
+    int split;     /* enum fnl_evaluate_split */
     int threads;   /* 0: as many as there are CPUs; changes nothing in the result */
     int64_t batch; /* 0: the model's own (metadata), or the configuration's */
     int device;    /* enum fnl_train_device */

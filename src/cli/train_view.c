@@ -1,0 +1,220 @@
+/* train_view.c - the progress of a training on the terminal: one bar that is redrawn, one line of a
+ * table for each epoch. Where stdout is no terminal there is no bar and the same lines; with --json
+ * one object an epoch and one at the end. */
+#include "cli/train_view.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "cli/print.h"
+#include "train/report.h"
+
+#define LINE_BYTES 4096
+
+static void put_line(struct fnl_train_view *v, struct fnl_buf *line)
+{
+    if (line->failed && v->error.code == 0) {
+        FNL_FAIL(&v->error, NOMEM, NULL, "no memory for a line of output");
+    } else {
+        puts(line->data);
+        (void)fflush(stdout); /* main reports a full disk at the end */
+    }
+    fnl_buf_free(line);
+}
+
+/* ---- the start ---- */
+
+/* 60000 -> "60,000"; returns out. */
+static const char *thousands(uint64_t n, char out[32])
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    int used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0) {
+            out[used++] = ',';
+        }
+        out[used++] = digits[i];
+    }
+    out[used] = 0;
+    return out;
+}
+
+static void show_start(void *arg, const struct fnl_train_start *s)
+{
+    struct fnl_train_view *v = arg;
+    char a[32], b[32];
+    (void)snprintf(v->run, sizeof v->run, "%s", s->run);
+    v->epochs = s->epochs;
+    v->has_validation = s->validation_count > 0 || s->validation_is_test;
+    if (v->json) {
+        return;
+    }
+    printf("run %s\n", s->run);
+    printf("%s training samples, %s to %s, %s parameters\n", thousands(s->train_count, a),
+           thousands(s->validation_is_test ? s->test_count : s->validation_count, b),
+           s->validation_is_test ? "test" : "validate", thousands(s->parameters, (char[32]){0}));
+    printf("device %s, %d thread%s%s\n", s->device, s->threads, s->threads == 1 ? "" : "s",
+           s->threads_timed ? " (the fastest when timed)" : "");
+    if (s->first_epoch > 1 || s->first_batch > 0) {
+        printf("going on in epoch %u after batch %llu of %llu\n", s->first_epoch,
+               (unsigned long long)s->first_batch, (unsigned long long)s->batches);
+    }
+    puts("");
+    fnl_print_styled(stdout, FNL_STYLE_BOLD,
+                     v->has_validation
+                         ? "  epoch     loss  accuracy  val_loss  val_accuracy   samples/s      "
+                           "time      left"
+                         : "  epoch     loss  accuracy   samples/s      time      left");
+    puts("");
+    (void)fflush(stdout);
+}
+
+/* ---- a step ---- */
+
+static void show_progress(void *arg, const struct fnl_train_progress *p)
+{
+    struct fnl_train_view *v = arg;
+    char note[96], label[32], rate[32];
+    if (v->json) {
+        return;
+    }
+    if (v->bar_epoch != p->epoch) {
+        (void)snprintf(label, sizeof label, "%3u/%u", p->epoch, p->epochs);
+        fnl_progress_begin(&v->bar, stdout, label, p->batches);
+        v->bar_epoch = p->epoch;
+    }
+    int n = snprintf(note, sizeof note, "loss %.4f", p->loss);
+    if (!isnan(p->accuracy)) {
+        n += snprintf(note + n, sizeof note - (size_t)n, "  accuracy %.4f", p->accuracy);
+    }
+    if (!isnan(p->samples_per_s)) {
+        (void)snprintf(note + n, sizeof note - (size_t)n, "  %s/s",
+                       thousands((uint64_t)p->samples_per_s, rate));
+    }
+    fnl_progress_update(&v->bar, p->batch, note);
+}
+
+void fnl_train_view_clear(struct fnl_train_view *v)
+{
+    if (v->bar_epoch != 0) {
+        fnl_progress_end(&v->bar);
+        v->bar_epoch = 0;
+    }
+}
+
+/* ---- an epoch ---- */
+
+/* A column: the number, or "-" where there is none. */
+static void cell(struct fnl_buf *out, int width, double x)
+{
+    if (isnan(x)) {
+        (void)fnl_buf_printf(out, "%*s", width, "-");
+    } else {
+        (void)fnl_buf_printf(out, "%*.4f", width, x);
+    }
+}
+
+static void json_epoch(struct fnl_train_view *v, const struct fnl_epoch *e, double eta_s)
+{
+    struct fnl_buf line;
+    fnl_buf_init(&line, LINE_BYTES);
+    (void)fnl_buf_printf(&line, "{\"event\": \"epoch\", \"run\": \"%s\", ", v->run);
+    fnl_epoch_json(&line, e);
+    (void)fnl_buf_printf(&line, ", \"epochs\": %u, \"eta_s\": ", v->epochs);
+    (void)fnl_buf_printf(&line, isnan(eta_s) ? "null}" : "%.3f}", eta_s);
+    put_line(v, &line);
+}
+
+static void show_epoch(void *arg, const struct fnl_epoch *e, double eta_s)
+{
+    struct fnl_train_view *v = arg;
+    char text[32];
+    fnl_train_view_clear(v);
+    if (v->json) {
+        json_epoch(v, e, eta_s);
+        return;
+    }
+    struct fnl_buf line;
+    fnl_buf_init(&line, LINE_BYTES);
+    (void)fnl_buf_printf(&line, "%3u/%-3u", e->epoch, v->epochs);
+    cell(&line, 9, e->loss);
+    cell(&line, 10, e->accuracy);
+    if (v->has_validation) {
+        cell(&line, 10, e->val_loss);
+        cell(&line, 14, e->val_accuracy);
+    }
+    uint64_t rate = isnan(e->samples_per_s) ? 0 : (uint64_t)e->samples_per_s;
+    (void)fnl_buf_printf(&line, "%12s", thousands(rate, text));
+    (void)fnl_buf_printf(&line, "%10s", fnl_duration_text(e->seconds, text));
+    (void)fnl_buf_printf(&line, "%10s", isnan(eta_s) ? "-" : fnl_duration_text(eta_s, text));
+    put_line(v, &line);
+}
+
+static void show_note(void *arg, const char *text)
+{
+    fnl_train_view_clear(arg);
+    fnl_print_warning("%s", text);
+}
+
+void fnl_train_view_init(struct fnl_train_view *v, bool json, struct fnl_train_observer *ret)
+{
+    *v = (struct fnl_train_view){.json = json};
+    *ret = (struct fnl_train_observer){.start = show_start,
+                                       .progress = show_progress,
+                                       .epoch = show_epoch,
+                                       .note = show_note,
+                                       .arg = v};
+}
+
+/* ---- the end ---- */
+
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static int json_end(const struct fnl_train_result *r, struct fnl_error *err)
+{
+    bool accuracy = r->has_test && r->test.has_accuracy;
+    return fnl_print_json(
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "event", "end", "run", r->run,
+                  "model", r->model, "device", r->device, "epochs", (int)r->epochs, "test_loss",
+                  number(r->has_test ? r->test.loss : (double)NAN), "test_accuracy",
+                  number(accuracy ? r->test.accuracy : (double)NAN), "samples_per_s",
+                  number(r->samples_per_s)),
+        err);
+}
+
+int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *r,
+                       const char *config, struct fnl_error *err)
+{
+    char text[32];
+    fnl_train_view_clear(v);
+    if (v->error.code != 0) {
+        *err = v->error;
+        return v->error.code;
+    }
+    if (v->json) {
+        return json_end(r, err);
+    }
+    puts("");
+    if (r->stopped_early) {
+        printf("stopped early: epoch %u was the best\n", r->best_epoch);
+    }
+    if (r->has_test) {
+        printf("test loss %.4f", r->test.loss);
+        if (r->test.has_accuracy) {
+            printf(", test accuracy %.4f", r->test.accuracy);
+        }
+        printf(" (%zu samples, weights of the %s epoch)\n", r->test.rows,
+               r->weights_are_best ? "best" : "last");
+    }
+    printf("done in %s\n", fnl_duration_text(r->seconds, text));
+    printf("model   %s\ncurves  %s/curves.svg\n", r->model, r->folder);
+    printf("\nnext: fournil evaluate %s --data %s\n", r->model,
+           config != NULL ? config : "CONFIG.yaml");
+    return 0;
+}
