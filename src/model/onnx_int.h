@@ -45,9 +45,10 @@ struct fnl__onnx_name {
     enum fnl__onnx_kind kind;
     enum fnl__onnx_role role;
     int index;
-    int uses;                        /* by nodes and graph outputs */
-    int consumer;                    /* a node that reads it, or -1 */
-    int value;                       /* in the graph, or -1: not yet made */
+    int uses;        /* by nodes and graph outputs */
+    int consumer;    /* a node that reads it, or -1 */
+    int value;       /* in the graph, or -1: not yet made */
+    int32_t pads[4]; /* made by a Pad of zeros: top, left, bottom, right still to be added */
     const Onnx__TensorProto *tensor; /* INITIALIZER, CONSTANT: its data; NULL: of no known kind */
 };
 
@@ -145,6 +146,14 @@ int fnl__onnx_attr_enum(struct fnl__onnx *o, struct fnl__onnx_node *n, const cha
                         const char *const *names, int *ret);
 /* Refuses attributes nobody asked for. */
 int fnl__onnx_attr_rest(struct fnl__onnx *o, const struct fnl__onnx_node *n);
+
+/* ---- onnx_window.c ---- */
+
+int fnl__onnx_read_conv(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_pool(struct fnl__onnx *o, struct fnl__onnx_node *n);
+
+/* Takes a Pad of zeros into the one window that reads it. */
+int fnl__onnx_read_pad(struct fnl__onnx *o, struct fnl__onnx_node *n);
 
 /* ---- onnx_ops.c ---- */
 

@@ -180,125 +180,6 @@ static int read_gemm(struct fnl__onnx *o, struct fnl__onnx_node *n)
     return rc != 0 ? rc : fnl__onnx_attr_bool(o, n, "transB", &n->attrs.trans_b);
 }
 
-/* ---- windows ---- */
-
-/* Up to `count` small numbers into dst; *given: whether there were any. */
-static int window_ints(struct fnl__onnx *o, struct fnl__onnx_node *n, const char *name, int count,
-                       int32_t *dst, bool *given)
-{
-    int64_t value[4];
-    int have;
-    int rc = fnl__onnx_attr_ints(o, n, name, 4, value, &have);
-    *given = have > 0;
-    if (rc != 0 || have == 0) {
-        return rc;
-    }
-    if (have != count) {
-        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL,
-                              "attribute %s has %d numbers; only images (2-D) are supported", name,
-                              have);
-    }
-    for (int i = 0; i < count; i++) {
-        if (value[i] < 0 || value[i] > FNL_MAX_WINDOW) {
-            return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "attribute %s is out of range",
-                                  name);
-        }
-        dst[i] = (int32_t)value[i];
-    }
-    return 0;
-}
-
-enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID };
-
-/* Output size ceil(input / stride); the odd pad goes behind (UPPER) or in front (LOWER). */
-static int pad_same(const struct fnl__onnx *o, struct fnl__onnx_node *n, enum auto_pad how)
-{
-    struct fnl_attrs *a = &n->attrs;
-    const struct fnl_shape *x = shape_of(o, n);
-    for (int d = 0; d < 2; d++) {
-        int64_t stride = a->strides[d] > 0 ? a->strides[d] : 1;
-        int64_t out = (x->dim[2 + d] + stride - 1) / stride;
-        int64_t span = (int64_t)(a->kernel[d] - 1) * a->dilations[d] + 1;
-        int64_t total = (out - 1) * stride + span - x->dim[2 + d];
-        total = total < 0 ? 0 : total;
-        if (total > 2 * (int64_t)FNL_MAX_WINDOW) {
-            return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "the window is out of range");
-        }
-        int32_t small = (int32_t)(total / 2), large = (int32_t)(total - total / 2);
-        a->pads[d] = how == SAME_UPPER ? small : large;
-        a->pads[d + 2] = how == SAME_UPPER ? large : small;
-    }
-    return 0;
-}
-
-static int read_window(struct fnl__onnx *o, struct fnl__onnx_node *n, bool *has_kernel)
-{
-    static const char *const names[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL};
-    bool given, has_pads;
-    int how = NOTSET;
-    if (shape_of(o, n)->rank != 4) {
-        char text[FNL_SHAPE_TEXT];
-        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "needs images [N, C, H, W], got %s",
-                              fnl_shape_text(shape_of(o, n), text));
-    }
-    int rc = window_ints(o, n, "kernel_shape", 2, n->attrs.kernel, has_kernel);
-    rc = rc != 0 ? rc : window_ints(o, n, "strides", 2, n->attrs.strides, &given);
-    rc = rc != 0 ? rc : window_ints(o, n, "dilations", 2, n->attrs.dilations, &given);
-    rc = rc != 0 ? rc : window_ints(o, n, "pads", 4, n->attrs.pads, &has_pads);
-    rc = rc != 0 ? rc : fnl__onnx_attr_enum(o, n, "auto_pad", names, &how);
-    if (rc == 0 && how != NOTSET) {
-        memset(n->attrs.pads, 0, sizeof n->attrs.pads);
-        n->auto_pad = how;
-    }
-    return rc;
-}
-
-static int settle_pads(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    bool same = n->auto_pad == SAME_UPPER || n->auto_pad == SAME_LOWER;
-    return same ? pad_same(o, n, (enum auto_pad)n->auto_pad) : 0;
-}
-
-static int read_conv(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    bool has_kernel = false;
-    int64_t group = 1;
-    int rc = read_window(o, n, &has_kernel);
-    rc = rc != 0 ? rc : fnl__onnx_attr_int(o, n, "group", 1, INT32_MAX, &group);
-    if (rc != 0) {
-        return rc;
-    }
-    n->attrs.group = (int32_t)group;
-    const struct fnl_shape *w = &fnl_graph_value(o->g, n->input[1])->shape;
-    for (int d = 0; d < 2; d++) {
-        if (w->rank != 4 || w->dim[2 + d] < 1 || w->dim[2 + d] > FNL_MAX_WINDOW ||
-            (has_kernel && w->dim[2 + d] != n->attrs.kernel[d])) {
-            char text[FNL_SHAPE_TEXT];
-            return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "filters %s do not fit kernel_shape",
-                                  fnl_shape_text(w, text));
-        }
-        n->attrs.kernel[d] = (int32_t)w->dim[2 + d];
-    }
-    return settle_pads(o, n);
-}
-
-static int read_pool(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    bool has_kernel = false;
-    int64_t order = 0;
-    int rc = read_window(o, n, &has_kernel);
-    rc = rc != 0 ? rc : fnl__onnx_attr_bool(o, n, "ceil_mode", &n->attrs.ceil_mode);
-    if (rc == 0 && n->op == FNL_OP_AVERAGE_POOL) {
-        rc = fnl__onnx_attr_bool(o, n, "count_include_pad", &n->attrs.count_include_pad);
-    } else if (rc == 0) { /* the order of indices, which are not given */
-        rc = fnl__onnx_attr_int(o, n, "storage_order", 0, 1, &order);
-    }
-    if (rc == 0 && !has_kernel) {
-        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it has no kernel_shape");
-    }
-    return rc != 0 ? rc : settle_pads(o, n);
-}
-
 /* ---- normalisation, dropout ---- */
 
 static int read_dropout(struct fnl__onnx *o, struct fnl__onnx_node *n)
@@ -407,9 +288,9 @@ static const struct op_row rows[] = {
     {FNL_OP_TRANSPOSE, 1, 1, read_transpose},
     {FNL_OP_MATMUL, 2, 2, NULL},
     {FNL_OP_GEMM, 3, 3, read_gemm},
-    {FNL_OP_CONV, 3, 3, read_conv},
-    {FNL_OP_MAX_POOL, 1, 1, read_pool},
-    {FNL_OP_AVERAGE_POOL, 1, 1, read_pool},
+    {FNL_OP_CONV, 3, 3, fnl__onnx_read_conv},
+    {FNL_OP_MAX_POOL, 1, 1, fnl__onnx_read_pool},
+    {FNL_OP_AVERAGE_POOL, 1, 1, fnl__onnx_read_pool},
     {FNL_OP_GLOBAL_AVERAGE_POOL, 1, 1, NULL},
     {FNL_OP_GLOBAL_MAX_POOL, 1, 1, NULL},
     {FNL_OP_DROPOUT, 1, 3, read_dropout},
@@ -420,9 +301,14 @@ static const struct op_row rows[] = {
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
+static bool is_standard(const Onnx__NodeProto *p)
+{
+    return p->domain == NULL || p->domain[0] == '\0' || strcmp(p->domain, "ai.onnx") == 0;
+}
+
 static const struct op_row *find_row(const Onnx__NodeProto *p)
 {
-    bool standard = p->domain == NULL || p->domain[0] == '\0' || strcmp(p->domain, "ai.onnx") == 0;
+    bool standard = is_standard(p);
     enum fnl_op op = standard && p->op_type != NULL ? fnl_op_from_text(p->op_type) : FNL_OP_COUNT;
     for (size_t i = 0; i < ROWS; i++) {
         if (rows[i].op == op) {
@@ -565,11 +451,16 @@ int fnl__onnx_read_node(struct fnl__onnx *o, int index)
         return 0;
     }
     const struct op_row *row = find_row(n.proto);
-    if (row == NULL) {
+    bool pad =
+        is_standard(n.proto) && n.proto->op_type != NULL && strcmp(n.proto->op_type, "Pad") == 0;
+    if (row == NULL && !pad) {
         return unsupported(o, &n);
     }
-    n.op = row->op;
     int rc = check_outputs(o, &n);
+    if (pad) {
+        return rc != 0 ? rc : fnl__onnx_read_pad(o, &n);
+    }
+    n.op = row->op;
     if (rc == 0 && fused->fate != FNL__ONNX_KEEP) {
         return append_gelu(o, &n, fused->x, fused->fate == FNL__ONNX_GELU_TANH);
     }
