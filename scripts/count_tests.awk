@@ -2,7 +2,8 @@
 #   awk -v name=release -f scripts/count_tests.awk LOG
 # A program that prints TAP (cmocka, tests/tap.sh) counts each of its tests; any other counts once.
 # A program that fails without a failed test, or ends before all its planned tests ran, adds
-# failures. Prints what failed programs said, without the tests that passed, and last: "name: P passed, F failed, S skipped".
+# failures. Prints what failed programs said, without the tests that passed, and last:
+# "name: P passed, F failed, S skipped".
 
 match($0, /^[0-9]+: /) {
     id = substr($0, 1, RLENGTH - 2)

@@ -2,15 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/schema.h"
+#include "base/buf.h"
 #include "cli/cmd.h"
 #include "cli/help.h"
+#include "train/config.h"
 
 enum shell { SHELL_BASH, SHELL_ZSH, SHELL_FISH };
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 
 struct help_options {
-    bool man;
+    bool man, config;
     int completion; /* enum shell, or -1 */
 };
 
@@ -18,6 +19,8 @@ static const struct help_options defaults = {.completion = -1};
 
 static const struct fnl_opt options[] = {
     {"man", 0, FNL_OPT_FLAG, offsetof(struct help_options, man), .help = "print the man page"},
+    {"config", 0, FNL_OPT_FLAG, offsetof(struct help_options, config),
+     .help = "print every key of the configuration, as Markdown"},
     {"completion", 0, FNL_OPT_ENUM, offsetof(struct help_options, completion), "SHELL",
      "print the completion script for bash, zsh or fish", .names = shells},
     {NULL},
@@ -25,6 +28,7 @@ static const struct fnl_opt options[] = {
 
 static const struct fnl_example examples[] = {
     {"how to train", "fournil help train"},
+    {"every key of the YAML file", "fournil help --config"},
     {"complete commands and options in this bash", "source <(fournil help --completion bash)"},
     {NULL},
 };
@@ -47,6 +51,23 @@ static int find(const struct fnl_call *call, const struct fnl_command **ret, str
     return 0;
 }
 
+#define MAX_DOC ((size_t)1 << 20) /* docs/config.md has some 30 KiB */
+
+static int print_config(struct fnl_error *err)
+{
+    struct fnl_buf text;
+
+    fnl_buf_init(&text, MAX_DOC);
+    int rc = fnl_train_config_doc(&text);
+    if (rc != 0 || text.failed) {
+        rc = FNL_FAIL(err, NOMEM, NULL, "out of memory");
+    } else {
+        fwrite(text.data, 1, text.size, stdout);
+    }
+    fnl_buf_free(&text);
+    return rc;
+}
+
 static int run(const struct fnl_call *call, struct fnl_error *err)
 {
     const struct help_options *o = call->options;
@@ -55,6 +76,9 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     if (o->man) {
         fnl_help_man(stdout);
         return FNL_EXIT_DONE;
+    }
+    if (o->config) {
+        return print_config(err);
     }
     switch (o->completion) {
     case SHELL_BASH:
@@ -87,8 +111,8 @@ const struct fnl_command fnl_cmd_help = {
     .arguments = "[COMMAND]",
     .max_arguments = 2,
     .description = "Shows the help of a command, or the list of all commands. With an option it "
-                   "prints what is made from the same table: the man page, or completion for a "
-                   "shell.",
+                   "prints what is made from the tables: the man page, every key of the "
+                   "configuration, or completion for a shell.",
     .options = options,
     .defaults = &defaults,
     .options_size = sizeof(struct help_options),

@@ -154,7 +154,7 @@ static int write_info(struct fnl__run *run, const char *config_path, const char 
     (void)fnl_buf_puts(&text, ", \"directory\": ");
     fnl__json_string(&text, absolute != NULL ? absolute : directory);
     (void)fnl_buf_puts(&text, "}\n");
-    free(absolute); /* realpath's own */
+    free(absolute); /* check_src: allow free: realpath's own */
     int rc = text.failed ? FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", run->folder)
                          : fnl_file_write(run->file[FNL__RUN_INFO], text.data, text.size, err);
     fnl_buf_free(&text);
