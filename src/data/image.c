@@ -144,6 +144,10 @@ static int decode_jpeg_with(tjhandle jpeg, const char *name, const char *data, s
                             &colours) != 0) {
         return jpeg_failed(jpeg, name, err);
     }
+    if (width <= 0 || height <= 0) {
+        return FNL_FAIL(err, FORMAT, "the image is damaged or cut short",
+                        "%s: bad JPEG: it holds no image", name);
+    }
     if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
         return FNL_FAIL(err, UNSUPPORTED, "convert it to RGB", "%s: a CMYK image", name);
     }
@@ -153,8 +157,7 @@ static int decode_jpeg_with(tjhandle jpeg, const char *name, const char *data, s
     /* Grey from colour goes through RGB, so that PNG and JPEG of one picture agree. */
     bool direct = channels == 3 || colours == TJCS_GRAY;
     int decoded = direct ? channels : 3;
-    int rc = make_pixels(name, height > 0 ? (uint64_t)height : 0, width > 0 ? (uint64_t)width : 0,
-                         decoded, image, err);
+    int rc = make_pixels(name, (uint64_t)height, (uint64_t)width, decoded, image, err);
     if (rc != 0) {
         return rc;
     }
