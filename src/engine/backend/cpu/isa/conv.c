@@ -12,6 +12,9 @@
 /* Padded images held at once, in floats: a quarter of a common L2. */
 #define IMAGES_FLOATS 32768
 
+/* Runs that are walked by a table of steps rather than by two loops. */
+#define SHORT_RUN 32
+
 static size_t min(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -29,7 +32,8 @@ static size_t round_up(size_t floats)
 
 static size_t table_floats(const struct fnl_window *w)
 {
-    return round_up(w->segments * sizeof(ptrdiff_t) / sizeof(float));
+    const size_t steps = w->run <= SHORT_RUN ? w->features : 0;
+    return round_up((w->segments + steps) * sizeof(ptrdiff_t) / sizeof(float));
 }
 
 /* What the gradients keep in scratch: a panel of dy for a block of pixels, the transposed weights
@@ -74,6 +78,13 @@ void FNL_K(conv_window)(const struct fnl_conv_shape *s, size_t n, float *scratch
                                  i % per_row * (size_t)s->dilation_w * w->pixel);
     }
     w->segment = segment;
+    if (w->run <= SHORT_RUN) {
+        ptrdiff_t *step = segment + w->segments;
+        for (size_t k = 0; k < w->features; k++) {
+            step[k] = segment[k / w->run] + (ptrdiff_t)(k % w->run);
+        }
+        w->step = step;
+    }
     w->kept = scratch + table_floats(w);
     w->images = w->kept + kept_floats(s, w);
 }
@@ -116,17 +127,19 @@ static void forward(const struct fnl_conv_shape *s, const struct fnl_window *win
     struct fnl_product p = {.walk = {.segments = win->segments,
                                      .run = win->run,
                                      .segment = win->segment,
+                                     .step = win->step,
                                      .step_a = 1,
                                      .step_b = FNL_PANEL},
                             .N = win->group_K,
                             .relu = relu};
     struct fnl_pixels at = fnl_pixels_begin(s, win, x);
-    const size_t tiles = fnl_tiles(pixels);
-    for (size_t m = 0, t = 0; t < tiles;) {
+    const struct fnl_tiling tiling = fnl_tiling(pixels);
+    for (size_t m = 0, t = 0; t < tiling.tiles;) {
         const float *from[FNL_ROWS];
         float *to[FNL_ROWS];
-        t = min(t + FNL_ROWS / FNL_MR, tiles);
-        const size_t rows = fnl_split(pixels, tiles, t) - m;
+        const size_t end = min(t + FNL_ROWS / FNL_MR, tiling.tiles);
+        const size_t rows = fnl_tiles_height(&tiling, t, end);
+        t = end;
         for (size_t i = 0; i < rows; i++) {
             from[i] = fnl_pixels_next(&at);
             to[i] = y + (m + i) * K;

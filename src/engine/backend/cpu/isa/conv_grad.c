@@ -51,10 +51,10 @@ static void weights_panel(const struct row_block *b, size_t group, size_t filter
         walk.step_b = FNL_PANEL;
     }
     const struct fnl_finish finish = {.add = b->add, .columns = FNL_PANEL};
-    const size_t tiles = fnl_tiles(win->features);
+    const struct fnl_tiling tiling = fnl_tiling(win->features);
     size_t segment = 0, at = 0; /* feature = segment * run + at */
-    for (size_t t = 0, k = 0; t < tiles; t++) {
-        const size_t end = fnl_split(win->features, tiles, t + 1), rows = end - k;
+    for (size_t t = 0, k = 0; t < tiling.tiles; t++) {
+        const size_t rows = fnl_tile_height(&tiling, t);
         const float *from[FNL_MR];
         float *to[FNL_MR];
         for (size_t i = 0; i < rows; i++, k++) {
@@ -174,22 +174,23 @@ static void data_rows(const struct fnl_window *win, bool apart, size_t rows,
     static const ptrdiff_t zero = 0;
     const struct fnl_walk walk = {
         .segments = 1, .run = win->group_K, .segment = &zero, .step_a = 1, .step_b = FNL_PANEL};
-    const size_t tiles = fnl_tiles(rows);
+    const struct fnl_tiling tiling = fnl_tiling(rows);
     for (size_t segment = 0; segment < win->segments; segment++) {
         for (size_t c = 0; c < win->run; c += FNL_PANEL) {
             const struct fnl_finish finish = {.add = true, .columns = min(win->run - c, FNL_PANEL)};
             const size_t column = (size_t)win->segment[segment] + c;
-            for (size_t t = 0; t < tiles; t++) {
-                const size_t i = fnl_split(rows, tiles, t), end = fnl_split(rows, tiles, t + 1);
+            for (size_t t = 0, i = 0; t < tiling.tiles; t++) {
+                const size_t height = fnl_tile_height(&tiling, t);
                 if (apart) {
-                    FNL_K(tile)[end - i](&walk, from + i, transposed, to + i, column, &finish);
+                    FNL_K(tile)[height](&walk, from + i, transposed, to + i, column, &finish);
                 } else {
                     float *moved[FNL_MR];
-                    for (size_t r = i; r < end; r++) {
-                        moved[r - i] = to[r] + column;
+                    for (size_t r = 0; r < height; r++) {
+                        moved[r] = to[i + r] + column;
                     }
-                    tile_overlapping(end - i, &walk, from + i, transposed, moved, finish.columns);
+                    tile_overlapping(height, &walk, from + i, transposed, moved, finish.columns);
                 }
+                i += height;
             }
             transposed += win->group_K * FNL_PANEL;
         }
@@ -206,12 +207,13 @@ static void data_image(const struct fnl_conv_shape *s, const struct fnl_window *
      * at a time. */
     const bool apart = (size_t)s->stride_w * win->pixel >= min(win->run, FNL_PANEL);
     struct fnl_pixels at = fnl_pixels_begin(s, win, dx);
-    const size_t tiles = fnl_tiles(pixels);
-    for (size_t m = 0, t = 0; t < tiles;) {
+    const struct fnl_tiling tiling = fnl_tiling(pixels);
+    for (size_t m = 0, t = 0; t < tiling.tiles;) {
         const float *from[FNL_ROWS];
         float *to[FNL_ROWS];
-        t = min(t + FNL_ROWS / FNL_MR, tiles);
-        const size_t rows = fnl_split(pixels, tiles, t) - m;
+        const size_t end = min(t + FNL_ROWS / FNL_MR, tiling.tiles);
+        const size_t rows = fnl_tiles_height(&tiling, t, end);
+        t = end;
         for (size_t i = 0; i < rows; i++) {
             from[i] = dy + (m + i) * K;
             to[i] = dx + (fnl_pixels_next(&at) - dx);

@@ -21,10 +21,11 @@ static void rows_by_panels(const struct fnl_product *p, size_t M, const float *a
 {
     const float *from[FNL_ROWS];
     float *to[FNL_ROWS];
-    const size_t tiles = fnl_tiles(M);
-    for (size_t m = 0, t = 0; t < tiles;) {
-        t = min(t + FNL_ROWS / FNL_MR, tiles);
-        const size_t rows = fnl_split(M, tiles, t) - m;
+    const struct fnl_tiling tiling = fnl_tiling(M);
+    for (size_t m = 0, t = 0; t < tiling.tiles;) {
+        const size_t end = min(t + FNL_ROWS / FNL_MR, tiling.tiles);
+        const size_t rows = fnl_tiles_height(&tiling, t, end);
+        t = end;
         for (size_t i = 0; i < rows; i++) {
             from[i] = a + (ptrdiff_t)(m + i) * a_stride;
             to[i] = y + (m + i) * ldy;
@@ -61,22 +62,25 @@ static void grad_weights_block(size_t samples, size_t K, size_t N, const float *
                                   .step_a = (ptrdiff_t)ldx,
                                   .step_b = FNL_PANEL};
     const struct fnl_finish finish = {.add = add, .columns = FNL_PANEL};
-    const size_t panels = fnl_panels(N), tiles = fnl_tiles(K);
-    for (size_t first = 0; first < tiles; first += FEATURES / FNL_MR) {
-        const size_t beyond = min(first + FEATURES / FNL_MR, tiles);
+    const size_t panels = fnl_panels(N);
+    const struct fnl_tiling tiling = fnl_tiling(K);
+    for (size_t first = 0, first_k = 0; first < tiling.tiles;) {
+        const size_t end = min(first + FEATURES / FNL_MR, tiling.tiles);
         for (size_t p = 0; p < panels; p++) {
-            for (size_t t = first; t < beyond; t++) {
-                const size_t k = fnl_split(K, tiles, t), end = fnl_split(K, tiles, t + 1);
+            for (size_t t = first, k = first_k; t < end; t++) {
+                const size_t height = fnl_tile_height(&tiling, t);
                 const float *from[FNL_MR];
                 float *to[FNL_MR];
-                for (size_t i = 0; i < end - k; i++) {
-                    from[i] = x + k + i;
-                    to[i] = dw + (p * K + k + i) * FNL_PANEL;
+                for (size_t i = 0; i < height; i++, k++) {
+                    from[i] = x + k;
+                    to[i] = dw + (p * K + k) * FNL_PANEL;
                 }
                 FNL_K(tile)
-                [end - k](&walk, from, dy_panels + p * samples * FNL_PANEL, to, 0, &finish);
+                [height](&walk, from, dy_panels + p * samples * FNL_PANEL, to, 0, &finish);
             }
         }
+        first_k += fnl_tiles_height(&tiling, first, end);
+        first = end;
     }
 }
 

@@ -72,43 +72,61 @@ whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, c
     FNL_UNROLL
     for (int i = 0; i < rows; i++) {
         row[i] = a[i];
-        FNL_UNROLL
-        for (int v = 0; v < WIDTH; v++) {
-            sum[i][v] = finish->add ? load(y[i] + column + v * LANES) : (vec){0};
-        }
     }
-    const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
-    for (size_t s = 0; s < walk->segments; s++) {
-        ptrdiff_t at = walk->segment[s];
-        for (size_t r = walk->run; r > 0; r--) {
-            vec b_row[WIDTH];
+    if (finish->add) {
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
             FNL_UNROLL
             for (int v = 0; v < WIDTH; v++) {
-                b_row[v] = load(b + v * LANES);
+                sum[i][v] = load(y[i] + column + v * LANES);
             }
+        }
+    } else {
+        FNL_UNROLL
+        for (int v = 0; v < WIDTH; v++) {
+            vec start = finish->bias ? load(finish->bias + v * LANES) : (vec){0};
             FNL_UNROLL
             for (int i = 0; i < rows; i++) {
-                vec x = row[i][at] - (vec){0};
-                FNL_UNROLL
-                for (int v = 0; v < WIDTH; v++) {
-                    sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);
-                }
+                sum[i][v] = start;
             }
-            at += step_a;
-            b += step_b;
         }
     }
-    const float *bias = finish->bias;
+#define FNL_STEP(at)                                                                               \
+    do {                                                                                           \
+        vec b_row[WIDTH];                                                                          \
+        FNL_UNROLL                                                                                 \
+        for (int v = 0; v < WIDTH; v++) {                                                          \
+            b_row[v] = load(b + v * LANES);                                                        \
+        }                                                                                          \
+        FNL_UNROLL                                                                                 \
+        for (int i = 0; i < rows; i++) {                                                           \
+            vec x = row[i][at] - (vec){0};                                                         \
+            FNL_UNROLL                                                                             \
+            for (int v = 0; v < WIDTH; v++) {                                                      \
+                sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);                                  \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+    const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
+    if (walk->step) {
+        const ptrdiff_t *end = walk->step + walk->segments * walk->run;
+        for (const ptrdiff_t *step = walk->step; step < end; step++) {
+            FNL_STEP(*step);
+            b += step_b;
+        }
+    } else {
+        for (size_t s = 0; s < walk->segments; s++) {
+            ptrdiff_t at = walk->segment[s];
+            for (size_t r = walk->run; r > 0; r--) {
+                FNL_STEP(at);
+                at += step_a;
+                b += step_b;
+            }
+        }
+    }
     const bool clip = finish->relu;
     FNL_UNROLL
     for (int v = 0; v < WIDTH; v++) {
-        if (bias) {
-            vec add = load(bias + v * LANES);
-            FNL_UNROLL
-            for (int i = 0; i < rows; i++) {
-                sum[i][v] += add;
-            }
-        }
         if (clip) {
             FNL_UNROLL
             for (int i = 0; i < rows; i++) {
@@ -191,14 +209,14 @@ static void block(const struct fnl_product *p, const struct fnl_walk *walk, cons
                   bool first, bool last, size_t rows, const float *const *a, float *const *y)
 {
     const size_t panel_size = p->walk.segments * p->walk.run * FNL_PANEL;
-    const size_t tiles = fnl_tiles(rows);
+    const struct fnl_tiling tiling = fnl_tiling(rows);
     for (size_t column = 0; column < p->N; column += FNL_PANEL, w += panel_size) {
         const size_t left = p->N - column;
         float bias[FNL_PANEL];
         struct fnl_finish finish = {.add = p->add || !first,
                                     .relu = p->relu && last,
                                     .columns = left < FNL_PANEL ? left : FNL_PANEL};
-        if (p->bias && last) {
+        if (p->bias && first) {
             if (left < FNL_PANEL) {
                 memset(bias, 0, sizeof(bias));
                 memcpy(bias, p->bias + column, left * sizeof(float));
@@ -207,9 +225,10 @@ static void block(const struct fnl_product *p, const struct fnl_walk *walk, cons
                 finish.bias = p->bias + column;
             }
         }
-        for (size_t t = 0; t < tiles; t++) {
-            size_t i = fnl_split(rows, tiles, t), end = fnl_split(rows, tiles, t + 1);
-            FNL_K(tile)[end - i](walk, a + i, w, y + i, column, &finish);
+        for (size_t t = 0, i = 0; t < tiling.tiles; t++) {
+            const size_t height = fnl_tile_height(&tiling, t);
+            FNL_K(tile)[height](walk, a + i, w, y + i, column, &finish);
+            i += height;
         }
     }
 }
@@ -228,6 +247,7 @@ void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const
             size_t begin = whole->segments * k / blocks, end = whole->segments * (k + 1) / blocks;
             part.segment = whole->segment + begin;
             part.segments = end - begin;
+            part.step = whole->step ? whole->step + begin * whole->run : NULL;
             block(p, &part, w, k == 0, k + 1 == blocks, rows, a, y);
             w += part.segments * part.run * FNL_PANEL;
         }

@@ -29,11 +29,13 @@ struct fnl_walk {
     size_t segments, run;
     const ptrdiff_t *segment; /* [segments]: offset in A of each segment's first step */
     ptrdiff_t step_a, step_b; /* floats from one step to the next */
+    const ptrdiff_t *step;    /* [segments * run]: the offset of each step, or NULL. For short runs:
+                                 one loop is cheaper than two, though it loads the offset too */
 };
 
 /* What becomes of a tile. */
 struct fnl_finish {
-    bool add; /* start from what y holds, not from zero */
+    bool add; /* start from what y holds, not from bias or zero */
     bool relu;
     size_t columns;    /* 1 to FNL_PANEL */
     const float *bias; /* [FNL_PANEL] or NULL */
@@ -56,16 +58,28 @@ struct fnl_product {
 void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const *a,
                     float *const *y);
 
-/* Splits `rows` into tiles of nearly equal height, at most FNL_MR: tile t begins at
- * fnl_split(rows, tiles, t). */
-static inline size_t fnl_tiles(size_t rows)
+/* Rows split into the fewest tiles, of nearly equal height: the first `taller` have one row more. A
+ * tile of 2 rows costs nearly as much as one of 6, so 32 rows are 6 + 6 + 5 + 5 + 5 + 5. */
+struct fnl_tiling {
+    size_t tiles, height, taller;
+};
+static inline struct fnl_tiling fnl_tiling(size_t rows)
 {
-    return (rows + FNL_MR - 1) / FNL_MR;
+    struct fnl_tiling s = {.tiles = (rows + FNL_MR - 1) / FNL_MR};
+    s.height = s.tiles ? rows / s.tiles : 0;
+    s.taller = s.tiles ? rows % s.tiles : 0;
+    return s;
 }
-static inline size_t fnl_split(size_t rows, size_t tiles, size_t t)
+/* Rows of tile t. */
+static inline size_t fnl_tile_height(const struct fnl_tiling *s, size_t t)
 {
-    size_t height = rows / tiles, taller = rows % tiles;
-    return t * height + (t < taller ? t : taller);
+    return s->height + (t < s->taller);
+}
+/* Rows of tiles [t, end). */
+static inline size_t fnl_tiles_height(const struct fnl_tiling *s, size_t t, size_t end)
+{
+    const size_t taller_end = end < s->taller ? end : s->taller;
+    return (end - t) * s->height + (t < taller_end ? taller_end - t : 0);
 }
 
 static inline size_t fnl_panels(size_t N)
