@@ -65,9 +65,10 @@ static int open_confined(const struct fnl__onnx *o, const char *location, int *r
         int code = parts > PATH_PARTS_MAX ? ELOOP : errno;
         close(folder);
         if (fd < 0) {
-            return code == ELOOP ? refuse(o, location)
-                                 : FNL_FAIL(o->err, NOTFOUND, "copy it beside the model",
-                                            "external data \"%s\": %s", location, strerror(code));
+            return code == ELOOP || code == ENOTDIR /* a link to a folder */
+                       ? refuse(o, location)
+                       : FNL_FAIL(o->err, NOTFOUND, "copy it beside the model",
+                                  "external data \"%s\": %s", location, strerror(code));
         }
         if (last) {
             *ret_fd = fd;
