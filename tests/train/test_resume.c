@@ -1,0 +1,342 @@
+/* A run that was stopped, killed, or that met a full disk ends with the same bytes as one that was
+ * not. */
+#include "small.h"
+
+#include <sys/stat.h>
+
+#include "base/files.h"
+#include "base/mem.h"
+
+static struct small_run whole; /* never stopped */
+static char config[256];
+
+static int set_up(void **state)
+{
+    if (test_dir_make(state) != 0) {
+        return -1;
+    }
+    small_write_data();
+    (void)snprintf(config, sizeof config, "%s", small_write_config("small.yaml", small_config));
+    whole.config = config;
+    small_train(&whole);
+    return whole.rc;
+}
+
+static int tear_down(void **state)
+{
+    small_free(&whole);
+    return test_dir_remove(state);
+}
+
+static void assert_as_whole(const struct small_run *r)
+{
+    small_assert_same_file(r->result.model, whole.result.model);
+    small_assert_same_metrics(r, &whole);
+    assert_true(r->result.test.loss == whole.result.test.loss);
+}
+
+static void test_stopped_at_any_point_it_ends_the_same(void **state)
+{
+    (void)state;
+    /* After each of 18 steps, each of 9 batches of validations and each of the test. */
+    assert_int_equal(whole.asked, 18 + 9 + 3);
+    for (long at = 1; at <= whole.asked; at++) {
+        struct small_run first = {.config = config, .stop_at = at};
+        small_train(&first);
+        assert_int_equal(first.rc, FNL_E_INTERRUPTED);
+        assert_non_null(strstr(first.err.hint, "fournil train --resume small-"));
+        assert_false(fnl_path_exists(small_file(&first, "summary.json")));
+        struct small_run second = {.resume = first.result.run};
+        small_train_well(&second);
+        assert_string_equal(second.result.run, first.result.run);
+        assert_as_whole(&second);
+        small_free(&first);
+        small_free(&second);
+    }
+}
+
+static void test_stopped_again_and_again_it_ends_the_same(void **state)
+{
+    (void)state;
+    struct small_run r = {.config = config, .stop_at = 4};
+    small_train(&r);
+    int rounds = 0;
+    char run[FNL_RUN_ID];
+    while (r.rc == FNL_E_INTERRUPTED && rounds++ < 100) {
+        (void)snprintf(run, sizeof run, "%s", r.result.run);
+        small_free(&r);
+        r = (struct small_run){.resume = run, .stop_at = 4};
+        small_train(&r);
+    }
+    assert_int_equal(r.rc, 0);
+    assert_true(rounds > 3);
+    assert_as_whole(&r);
+    small_free(&r);
+}
+
+static void test_a_folder_names_a_run_too(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 7};
+    small_train(&first);
+    struct small_run second = {.resume = first.result.folder, .dir = "/nonexistent"};
+    small_train_well(&second);
+    assert_as_whole(&second);
+    small_free(&first);
+    small_free(&second);
+}
+
+static void test_best_weights_survive_a_stop(void **state)
+{
+    (void)state;
+    const char *set[] = {"train.early_stopping={patience: 2, restore_best: true}",
+                         "train.optimizer.learning_rate=0.3", "train.epochs=8",
+                         "train.schedule=constant", NULL};
+    struct small_run straight = {.config = config};
+    memcpy(straight.set, set, sizeof set);
+    small_train_well(&straight);
+    for (long at = 5; at < straight.asked; at += 7) {
+        struct small_run first = {.config = config, .stop_at = at};
+        memcpy(first.set, set, sizeof set);
+        small_train(&first);
+        assert_int_equal(first.rc, FNL_E_INTERRUPTED);
+        struct small_run second = {.resume = first.result.run};
+        small_train_well(&second);
+        small_assert_same_file(second.result.model, straight.result.model);
+        assert_int_equal(second.result.best_epoch, straight.result.best_epoch);
+        assert_int_equal(second.result.epochs, straight.result.epochs);
+        small_free(&first);
+        small_free(&second);
+    }
+    small_free(&straight);
+}
+
+/* ---- what resume refuses ---- */
+
+static void expect_refused(struct small_run *r, int code, const char *message)
+{
+    small_train(r);
+    assert_int_equal(r->rc, code);
+    if (strstr(r->err.message, message) == NULL) {
+        fail_msg("\"%s\" has no \"%s\"", r->err.message, message);
+    }
+    small_free(r);
+}
+
+static void test_a_changed_configuration_is_refused_by_its_key(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 7};
+    small_train(&first);
+    const struct {
+        const char *set, *message;
+    } cases[] = {
+        {"train.batch=17", "train.batch is not what the run was started with"},
+        {"train.optimizer.learning_rate=0.03", "train.optimizer.learning_rate is not"},
+        {"train.optimizer.epsilon=1e-6", "train.optimizer.epsilon is not"},
+        {"train.threads=3", "train.threads is not"},
+        {"model.5.dense.units=3.0", "units"},
+        {"data.validation_split=0.1", "data.validation_split is not"},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct small_run r = {.resume = first.result.run, .set = {cases[i].set}};
+        expect_refused(&r, FNL_E_CONFIG, cases[i].message);
+    }
+    struct small_run same = {
+        .config = config, .resume = first.result.run, .set = {"train.batch=16"}};
+    small_train_well(&same);
+    assert_as_whole(&same);
+    small_free(&same);
+    small_free(&first);
+}
+
+static void test_an_edited_config_of_the_run_is_refused(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 7};
+    small_train(&first);
+    FILE *f = fopen(small_file(&first, "config.yaml"), "ab");
+    assert_non_null(f);
+    assert_true(fputs("# a comment\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    struct small_run r = {.resume = first.result.run};
+    expect_refused(&r, FNL_E_CONFIG, "belongs to another configuration");
+    small_free(&first);
+}
+
+static void test_unknown_finished_and_hostile_names_are_refused(void **state)
+{
+    (void)state;
+    struct small_run finished = {.resume = whole.result.run};
+    expect_refused(&finished, FNL_E_INVALID, "is finished");
+    static const char *const names[] = {"nothing", "..", ".", "", "/", "a/b", "../../etc"};
+    for (size_t i = 0; i < TEST_COUNT(names); i++) {
+        struct small_run r = {.resume = names[i]};
+        expect_refused(&r, FNL_E_NOTFOUND, "no run ");
+    }
+}
+
+static const char *busy_run;
+static int busy_rc;
+static char busy_message[768];
+
+static void second_process(void *arg, const struct fnl_train_start *s)
+{
+    (void)arg;
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_train_request q = FNL_TRAIN_REQUEST_INIT;
+    struct fnl_train_result result;
+    q.dir = test_path("state");
+    q.resume = s->run;
+    busy_run = s->run;
+    busy_rc = fnl_train(&q, &result, &err);
+    (void)snprintf(busy_message, sizeof busy_message, "%s", err.message);
+    fnl_train_result_free(&result);
+}
+
+static void test_two_in_one_folder_refuse_each_other(void **state)
+{
+    (void)state;
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_train_request q = FNL_TRAIN_REQUEST_INIT;
+    struct fnl_train_result result;
+    q.config = config;
+    q.dir = test_path("state");
+    q.observer.start = second_process;
+    assert_int_equal(fnl_train(&q, &result, &err), 0);
+    assert_int_equal(busy_rc, FNL_E_BUSY);
+    assert_int_equal(fnl_code_status(busy_rc), 4);
+    assert_non_null(strstr(busy_message, "another process is at work"));
+    fnl_train_result_free(&result);
+}
+
+/* ---- what the world does to files ---- */
+
+static void damage(const char *path)
+{
+    size_t size;
+    char *data = small_read(path, &size);
+    data[size / 2] ^= 0x10;
+    test_write(path, data, size);
+    fnl_free(data);
+}
+
+static void test_a_damaged_checkpoint_falls_back_to_the_one_before(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 24};
+    small_train(&first);
+    damage(small_file(&first, "last.ckpt"));
+    struct small_run second = {.resume = first.result.run};
+    small_train_well(&second);
+    assert_non_null(strstr(second.notes, "last.ckpt: at byte"));
+    assert_non_null(strstr(second.notes, "checksum does not match; using the checkpoint before"));
+    assert_as_whole(&second);
+    small_free(&first);
+    small_free(&second);
+}
+
+static void test_two_damaged_checkpoints_are_an_error(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 24};
+    small_train(&first);
+    damage(small_file(&first, "last.ckpt"));
+    damage(small_file(&first, "last.ckpt.1"));
+    struct small_run r = {.resume = first.result.run};
+    expect_refused(&r, FNL_E_FORMAT, "last.ckpt.1: at byte");
+    /* With none the run begins anew. */
+    assert_int_equal(unlink(small_file(&first, "last.ckpt")), 0);
+    assert_int_equal(unlink(small_file(&first, "last.ckpt.1")), 0);
+    struct small_run anew = {.resume = first.result.run};
+    small_train_well(&anew);
+    assert_non_null(strstr(anew.notes, "no checkpoint yet"));
+    assert_as_whole(&anew);
+    small_free(&anew);
+    small_free(&first);
+}
+
+static void test_lines_after_the_checkpoint_are_cut(void **state)
+{
+    (void)state;
+    struct small_run first = {.config = config, .stop_at = 14};
+    small_train(&first);
+    struct fnl_error err = FNL_ERROR_INIT;
+    /* As if the process had died between metrics and checkpoint, in the middle of a line. */
+    assert_int_equal(fnl_file_append_line(small_file(&first, "metrics.jsonl"),
+                                          "{\"epoch\": 2, \"loss\": 9}", &err),
+                     0);
+    FILE *f = fopen(small_file(&first, "metrics.jsonl"), "ab");
+    assert_non_null(f);
+    assert_true(fputs("{\"epo", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    struct small_run second = {.resume = first.result.run};
+    small_train_well(&second);
+    assert_as_whole(&second);
+    small_free(&first);
+    small_free(&second);
+}
+
+static void test_a_full_disk_loses_nothing(void **state)
+{
+    (void)state;
+    int failures = 0, resumed = 0;
+    for (uint64_t n = 1;; n++) {
+        struct small_run first = {.config = config};
+        fnl_file_fail_at(n);
+        small_train(&first);
+        fnl_file_fail_at(0);
+        if (first.rc == 0) {
+            small_free(&first);
+            break;
+        }
+        failures++;
+        assert_int_equal(first.rc, FNL_E_IO);
+        assert_non_null(strstr(first.err.message, "No space left"));
+        if (first.result.folder != NULL && fnl_path_exists(small_file(&first, "summary.json"))) {
+            assert_as_whole(&first);              /* only the last sync failed: all is there */
+        } else if (first.result.folder != NULL) { /* the run had begun */
+            assert_non_null(strstr(first.err.hint, "--resume small-"));
+            struct small_run second = {.resume = first.result.run};
+            small_train_well(&second);
+            assert_as_whole(&second);
+            small_free(&second);
+            resumed++;
+        }
+        small_free(&first);
+    }
+    assert_true(failures > 20);
+    assert_true(resumed > 20);
+}
+
+static void test_a_folder_that_cannot_be_made_is_a_clear_error(void **state)
+{
+    (void)state;
+    test_write(test_path("file"), "x", 1);
+    struct small_run r = {.config = config, .dir = test_path("file")};
+    small_train(&r);
+    assert_int_equal(r.rc, FNL_E_IO);
+    assert_non_null(strstr(r.err.message, "/file"));
+    assert_null(r.result.folder);
+    small_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stopped_at_any_point_it_ends_the_same),
+        cmocka_unit_test(test_stopped_again_and_again_it_ends_the_same),
+        cmocka_unit_test(test_a_folder_names_a_run_too),
+        cmocka_unit_test(test_best_weights_survive_a_stop),
+        cmocka_unit_test(test_a_changed_configuration_is_refused_by_its_key),
+        cmocka_unit_test(test_an_edited_config_of_the_run_is_refused),
+        cmocka_unit_test(test_unknown_finished_and_hostile_names_are_refused),
+        cmocka_unit_test(test_two_in_one_folder_refuse_each_other),
+        cmocka_unit_test(test_a_damaged_checkpoint_falls_back_to_the_one_before),
+        cmocka_unit_test(test_two_damaged_checkpoints_are_an_error),
+        cmocka_unit_test(test_lines_after_the_checkpoint_are_cut),
+        cmocka_unit_test(test_a_full_disk_loses_nothing),
+        cmocka_unit_test(test_a_folder_that_cannot_be_made_is_a_clear_error),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
