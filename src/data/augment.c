@@ -32,6 +32,15 @@ static void copy_mirrored(const char *src, char *dst, int64_t pixels, size_t pix
         }
         return;
     }
+    if (pixel_bytes == 3) { /* the common case of colour bytes, unrolled */
+        for (int64_t i = 0; i < pixels; i++, dst += 3) {
+            p -= 3;
+            dst[0] = p[0];
+            dst[1] = p[1];
+            dst[2] = p[2];
+        }
+        return;
+    }
     for (int64_t i = 0; i < pixels; i++) {
         p -= pixel_bytes;
         for (size_t b = 0; b < pixel_bytes; b++) {
