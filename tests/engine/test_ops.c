@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "engine/backend/cpu/kernels.h"
 #include "op_case.h"
 
@@ -327,6 +328,35 @@ static void nan_comes_through(void **state)
     assert_int_equal(missing, 0);
 }
 
+/* Each allocation of a network, its gradients, its plan and its execution fails in turn: an error
+ * each time, and nothing lost (the sanitizers look). */
+static void failed_allocations_are_errors(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"conv 2 groups", "batch norm", "gemm, bias of rank 2"};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        int i = 0;
+        while (i < op_case_count && strcmp(op_cases[i].name, names[k]) != 0) {
+            i++;
+        }
+        assert_true(i < op_case_count);
+        struct op_setup setup = {"cpu", 2, 4, 4, true, false};
+        struct op_results r;
+        int rc = FNL_E_NOMEM;
+        for (uint64_t n = 1; rc != 0; n++) {
+            fnl_mem_fail_at(n);
+            rc = op_run(&op_cases[i], &setup, &r, NULL);
+            fnl_mem_fail_at(0);
+            if (rc != 0 && rc != FNL_E_NOMEM) {
+                fail_msg("%s: allocation %llu failed: code %d", names[k], (unsigned long long)n,
+                         rc);
+            }
+            assert_true(n < 5000);
+        }
+        op_results_free(&r);
+    }
+}
+
 /* The table would lose its worth if an operator were forgotten. */
 static void every_forward_operator_has_a_case(void **state)
 {
@@ -350,12 +380,13 @@ int main(void)
         return 1;
     }
     int count = 0;
-    struct CMUnitTest *tests = calloc((size_t)(golden_count + op_case_count + 4), sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)(golden_count + op_case_count + 5), sizeof *tests);
     if (tests == NULL) {
         return 1;
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_forward_operator_has_a_case);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(bad_label_is_nan);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(failed_allocations_are_errors);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nan_comes_through);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(senseless_operators_are_refused);
     static char names[512][80];
