@@ -125,11 +125,17 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-static int put_param(struct sink *k, const struct fnl_params *params, int index, int slots)
+/* Only what is trained has the optimiser's state. */
+static uint32_t slots_of(const struct fnl_params *params, int index)
+{
+    return fnl_params_trainable(params, index) ? (uint32_t)fnl_params_slots(params) : 1;
+}
+
+static int put_param(struct sink *k, const struct fnl_params *params, int index)
 {
     const char *name = fnl_params_name(params, index);
     uint64_t count = fnl_params_size(params, index);
-    uint32_t kept = fnl_params_trainable(params, index) ? (uint32_t)slots : 1;
+    uint32_t kept = slots_of(params, index);
     uint32_t word[2] = {(uint32_t)strlen(name), kept};
     float *values = fnl_malloc((size_t)count * kept * sizeof *values + 1);
     if (values == NULL) {
@@ -153,22 +159,40 @@ static int put_param(struct sink *k, const struct fnl_params *params, int index,
     return rc;
 }
 
-/* path stays where it is and is also found as path.1. Best effort: file systems without hard links
- * keep no previous file. */
+int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err)
+{
+    size_t size = strlen(to) + sizeof ".new";
+    char *fresh = fnl_malloc(size);
+    if (fresh == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", to);
+    }
+    (void)snprintf(fresh, size, "%s.new", to);
+    (void)unlink(fresh);
+    bool linked = link(from, fresh) == 0 && rename(fresh, to) == 0;
+    fnl_free(fresh);
+    if (linked) {
+        return 0;
+    }
+    /* A file system without hard links. */
+    char *data = NULL;
+    int rc = fnl_file_read(from, FNL_MAX_CHECKPOINT_BYTES, &data, &size, err);
+    rc = rc != 0 ? rc : fnl_file_write(to, data, size, err);
+    fnl_free(data);
+    return rc;
+}
+
+/* path.1 becomes what path is now. Best effort: a missing one costs only the second chance. */
 static void keep(const char *path)
 {
     char previous[4096];
     int n = snprintf(previous, sizeof previous, "%s.1", path);
     if (n > 0 && (size_t)n < sizeof previous && access(path, F_OK) == 0) {
-        (void)unlink(previous);
-        if (link(path, previous) != 0) {
-            return;
-        }
+        (void)fnl__checkpoint_copy(path, previous, NULL);
     }
 }
 
 int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_crc,
-                         const struct fnl__state *state, const struct fnl_params *params, int slots,
+                         const struct fnl__state *state, const struct fnl_params *params,
                          struct fnl_error *err)
 {
     struct sink k = {.err = err};
@@ -179,7 +203,7 @@ int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_c
     rc = put_header(&k, 2 + (uint32_t)fnl_params_count(params), config_crc);
     rc = rc != 0 ? rc : put_state(&k, state);
     for (int i = 0; rc == 0 && i < fnl_params_count(params); i++) {
-        rc = put_param(&k, params, i, slots);
+        rc = put_param(&k, params, i);
     }
     if (rc != 0) {
         fnl_file_abort(k.file);
@@ -277,8 +301,8 @@ static int get_param(struct source *s, struct fnl_params *params, int index, boo
     memcpy(&count, p + 8, sizeof count);
     const char *name = fnl_params_name(params, index);
     size_t elements = fnl_params_size(params, index);
-    uint32_t most = fnl_params_trainable(params, index) ? (uint32_t)fnl_params_slots(params) : 1;
-    if (word[0] != strlen(name) || count != elements || word[1] < 1 || word[1] > most ||
+    uint32_t slots = slots_of(params, index);
+    if (word[0] != strlen(name) || count != elements || word[1] != slots ||
         size != PARA_BYTES + word[0] + (uint64_t)word[1] * elements * sizeof(float) ||
         memcmp(p + PARA_BYTES, name, word[0]) != 0) {
         return FNL_FAIL(s->err, FORMAT, "resume with the configuration it was started with",

@@ -48,9 +48,8 @@ void fnl__job_note(const struct fnl__job *job, const char *format, ...)
 
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err)
 {
-    const struct fnl_params *params = job->network.params;
     int rc = fnl__checkpoint_save(job->run.file[FNL__RUN_LAST], true, job->run.config_crc,
-                                  &job->state, params, fnl_params_slots(params), err);
+                                  &job->state, job->network.params, err);
     if (rc == 0) {
         job->saved_ns = fnl_clock_ns();
     }
@@ -203,20 +202,16 @@ static double eta_of(const struct fnl__job *job, double process_s, uint32_t done
     return process_s / (double)done_here * (double)(job->config->epochs - (int64_t)s->epoch);
 }
 
+/* best.ckpt is the same file as last.ckpt at that moment: nothing is written twice. A crash between
+ * the two is mended by fnl__resume_state. */
 static int save_epoch(struct fnl__job *job, bool is_best, struct fnl_error *err)
 {
-    const struct fnl_checkpointing *k = &job->config->checkpoint;
     const struct fnl__state *s = &job->state;
-    bool last = s->stopped || s->epoch >= (uint32_t)job->config->epochs;
-    int rc = 0;
-    if (is_best) {
-        rc = fnl__checkpoint_save(job->run.file[FNL__RUN_BEST], false, job->run.config_crc, s,
-                                  job->network.params, 1, err);
-    }
-    /* best before last: a crash between the two leaves a last.ckpt from which the same best epoch
-     * is made again. */
-    if (rc == 0 && (last || s->epoch % k->every_epochs == 0)) {
-        rc = fnl__job_save(job, err);
+    bool is_last = s->stopped || s->epoch >= (uint32_t)job->config->epochs;
+    bool is_due = is_last || s->epoch % job->config->checkpoint.every_epochs == 0;
+    int rc = is_due || is_best ? fnl__job_save(job, err) : 0;
+    if (rc == 0 && is_best) {
+        rc = fnl__checkpoint_copy(job->run.file[FNL__RUN_LAST], job->run.file[FNL__RUN_BEST], err);
     }
     return rc != 0 ? rc : fnl__metrics_append(&job->run, s, err);
 }

@@ -56,8 +56,14 @@ int fnl__resume_open(struct fnl__job *job, struct fnl_error *err)
 
 static int load(struct fnl__job *job, enum fnl__run_file file, struct fnl_error *err)
 {
-    return fnl__checkpoint_load(job->run.file[file], job->run.config_crc, &job->state,
-                                job->network.params, err);
+    const struct fnl__state *s = &job->state;
+    const char *path = job->run.file[file];
+    int rc = fnl__checkpoint_load(path, job->run.config_crc, &job->state, job->network.params, err);
+    if (rc == 0 && s->batch == 0 && s->best_epoch > 0 && s->best_epoch == s->epoch) {
+        /* The process may have ended before best.ckpt was made of it. */
+        rc = fnl__checkpoint_copy(path, job->run.file[FNL__RUN_BEST], err);
+    }
+    return rc;
 }
 
 /* *ret_found: a checkpoint was loaded. */

@@ -1,3 +1,4 @@
+/* small.c - see small.h. */
 #include "small.h"
 
 #include <jansson.h>
@@ -28,6 +29,25 @@ const char small_config[] = "data:\n"
                             "  threads: 2\n"
                             "  seed: 5\n";
 
+int small_dir_make(void **state)
+{
+    return test_dir_make(state);
+}
+
+int small_dir_remove(void **state)
+{
+    return test_dir_remove(state);
+}
+
+const char *small_path(const char *name)
+{
+    static char path[64][256];
+    static unsigned turn;
+    turn = (turn + 1) % 64;
+    (void)snprintf(path[turn], sizeof path[turn], "%s/%s", test_dir, name);
+    return path[turn];
+}
+
 static void put_u32(FILE *f, uint32_t x)
 {
     for (int shift = 24; shift >= 0; shift -= 8) {
@@ -39,8 +59,8 @@ static void write_split(const char *images, const char *labels, uint32_t count, 
 {
     struct fnl_rng rng;
     fnl_rng_init(&rng, 1, FNL_RNG_TEST, low);
-    FILE *x = fopen(test_path(images), "wb");
-    FILE *y = fopen(test_path(labels), "wb");
+    FILE *x = fopen(small_path(images), "wb");
+    FILE *y = fopen(small_path(labels), "wb");
     assert_non_null(x);
     assert_non_null(y);
     put_u32(x, 0x803);
@@ -69,7 +89,7 @@ void small_write_data(void)
 
 const char *small_write_config(const char *name, const char *text)
 {
-    const char *path = test_path(name);
+    const char *path = small_path(name);
     test_write(path, text, strlen(text));
     return path;
 }
@@ -101,7 +121,7 @@ void small_train(struct small_run *r)
     struct fnl_train_request q = FNL_TRAIN_REQUEST_INIT;
     q.config = r->config;
     q.resume = r->resume;
-    q.dir = r->dir != NULL ? r->dir : test_path("state");
+    q.dir = r->dir != NULL ? r->dir : small_path("state");
     q.assignments = r->set;
     while (q.assignment_count < (int)TEST_COUNT(r->set) && r->set[q.assignment_count] != NULL) {
         q.assignment_count++;

@@ -12,21 +12,26 @@
 #define SMALL_SIDE 6
 #define SMALL_CLASSES 3
 
-/* Writes train and test images and labels (IDX) into test_dir. */
+/* The folder of one test program, made and removed; paths in it (the last 64 stay valid). */
+int small_dir_make(void **state);
+int small_dir_remove(void **state);
+const char *small_path(const char *name);
+
+/* Writes train and test images and labels (IDX) into the folder. */
 void small_write_data(void);
 
 /* The network and settings that most tests start from: every layer with state (dropout, batch
  * normalisation), 6 batches an epoch, 3 epochs. */
 extern const char small_config[];
 
-/* Writes test_dir/name; returns its path. */
+/* Writes a file of the folder; returns its path. */
 const char *small_write_config(const char *name, const char *text);
 
 /* One run. Stops at the stop_at-th question whether to stop (0: never). */
 struct small_run {
     const char *config; /* path, or NULL with resume */
     const char *resume;
-    const char *dir; /* default: test_dir/state */
+    const char *dir; /* default: the folder/state */
     const char *set[8];
     long stop_at;
     /* results */

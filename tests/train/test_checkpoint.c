@@ -87,7 +87,7 @@ static void test_all_comes_back_to_the_bit(void **state)
     int slots = fnl_params_slots(a);
     assert_int_equal(slots, 3);
     const char *path = test_path("all.ckpt");
-    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, slots, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, &err), 0);
     struct fnl__state s = {0};
     assert_int_equal(fnl__checkpoint_load(path, CRC, &s, b, &err), 0);
     assert_equal(a, b, slots);
@@ -108,19 +108,25 @@ static void test_all_comes_back_to_the_bit(void **state)
     fnl_params_free(b);
 }
 
-static void test_weights_alone_leave_the_optimiser_as_it_is(void **state)
+static void test_a_copy_stays_when_the_original_is_replaced(void **state)
 {
     (void)state;
     struct fnl_params *a = make_params(), *b = make_params();
-    fill(a, 0.1F);
-    fill(b, 500.0F);
-    const char *path = test_path("weights.ckpt");
-    assert_int_equal(fnl__checkpoint_save(path, false, CRC, &example, a, 1, &err), 0);
-    assert_int_equal(fnl__checkpoint_load(path, CRC, NULL, b, &err), 0);
-    assert_equal(a, b, 1);
-    float x[8];
-    assert_int_equal(fnl_params_read(b, 0, 1, x, &err), 0);
-    assert_true(x[0] == 510.0F);
+    char last[200], best[200];
+    (void)snprintf(last, sizeof last, "%s", test_path("copied.ckpt"));
+    (void)snprintf(best, sizeof best, "%s", test_path("copy.ckpt"));
+    for (float from = 1.0F; from < 3.0F; from += 1.0F) {
+        fill(a, from);
+        assert_int_equal(fnl__checkpoint_save(last, false, CRC, &example, a, &err), 0);
+        assert_int_equal(fnl__checkpoint_copy(last, best, &err), 0);
+    }
+    fill(a, 50.0F);
+    assert_int_equal(fnl__checkpoint_save(last, false, CRC, &example, a, &err), 0);
+    assert_int_equal(fnl__checkpoint_load(best, CRC, NULL, b, &err), 0);
+    fill(a, 2.0F);
+    assert_equal(a, b, 3);
+    assert_true(fnl__checkpoint_copy(test_path("absent"), best, &err) != 0);
+    assert_int_equal(fnl__checkpoint_load(best, CRC, NULL, b, &err), 0);
     fnl_params_free(a);
     fnl_params_free(b);
 }
@@ -149,7 +155,7 @@ static void test_damage_at_any_byte_is_seen_and_changes_nothing(void **state)
     struct fnl_params *a = make_params();
     fill(a, 0.1F);
     const char *path = test_path("good.ckpt");
-    assert_int_equal(fnl__checkpoint_save(path, false, CRC, &example, a, 3, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, false, CRC, &example, a, &err), 0);
     char *data = NULL;
     size_t size = 0;
     assert_int_equal(fnl_file_read(path, 1 << 20, &data, &size, &err), 0);
@@ -177,7 +183,7 @@ static void test_another_network_or_configuration_is_refused(void **state)
     (void)state;
     struct fnl_params *a = make_params(), *other = NULL;
     const char *path = test_path("a.ckpt");
-    assert_int_equal(fnl__checkpoint_save(path, false, CRC, &example, a, 3, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, false, CRC, &example, a, &err), 0);
     assert_int_equal(fnl__checkpoint_load(path, CRC + 1, NULL, a, &err), FNL_E_CONFIG);
     assert_non_null(strstr(err.message, "belongs to another configuration"));
 
@@ -202,10 +208,10 @@ static void test_weights_that_are_no_numbers_never_replace_good_ones(void **stat
     (void)state;
     struct fnl_params *a = make_params();
     const char *path = test_path("good-weights.ckpt");
-    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, 3, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, &err), 0);
     const float x[2] = {1.0F, NAN};
     assert_int_equal(fnl_params_write(a, 1, 0, x, &err), 0);
-    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, 3, &err), FNL_E_DIVERGED);
+    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, &err), FNL_E_DIVERGED);
     assert_non_null(strstr(err.message, "weights of \"b\""));
     struct fnl_params *b = make_params();
     assert_int_equal(fnl__checkpoint_load(path, CRC, NULL, b, &err), 0);
@@ -221,10 +227,10 @@ static void test_the_one_before_stays(void **state)
     (void)snprintf(path, sizeof path, "%s", test_path("last.ckpt"));
     (void)snprintf(previous, sizeof previous, "%s.1", path);
     fill(a, 1.0F);
-    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, 3, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, &err), 0);
     assert_false(fnl_path_exists(previous));
     fill(a, 2.0F);
-    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, 3, &err), 0);
+    assert_int_equal(fnl__checkpoint_save(path, true, CRC, &example, a, &err), 0);
     assert_int_equal(fnl__checkpoint_load(previous, CRC, NULL, b, &err), 0);
     fill(a, 1.0F);
     assert_equal(a, b, 3);
@@ -232,7 +238,7 @@ static void test_the_one_before_stays(void **state)
     fill(a, 3.0F);
     for (uint64_t n = 1; n <= 3; n++) {
         fnl_file_fail_at(n);
-        int rc = fnl__checkpoint_save(path, true, CRC, &example, a, 3, &err);
+        int rc = fnl__checkpoint_save(path, true, CRC, &example, a, &err);
         fnl_file_fail_at(0);
         assert_int_equal(rc, FNL_E_IO);
         assert_int_equal(fnl__checkpoint_load(path, CRC, NULL, b, &err), 0);
@@ -251,7 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_comes_back_to_the_bit),
-        cmocka_unit_test(test_weights_alone_leave_the_optimiser_as_it_is),
+        cmocka_unit_test(test_a_copy_stays_when_the_original_is_replaced),
         cmocka_unit_test(test_damage_at_any_byte_is_seen_and_changes_nothing),
         cmocka_unit_test(test_another_network_or_configuration_is_refused),
         cmocka_unit_test(test_weights_that_are_no_numbers_never_replace_good_ones),

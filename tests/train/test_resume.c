@@ -12,7 +12,7 @@ static char config[256];
 
 static int set_up(void **state)
 {
-    if (test_dir_make(state) != 0) {
+    if (small_dir_make(state) != 0) {
         return -1;
     }
     small_write_data();
@@ -25,7 +25,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     small_free(&whole);
-    return test_dir_remove(state);
+    return small_dir_remove(state);
 }
 
 static void assert_as_whole(const struct small_run *r)
@@ -111,6 +111,30 @@ static void test_best_weights_survive_a_stop(void **state)
     small_free(&straight);
 }
 
+static void test_a_crash_before_the_best_was_marked_is_mended(void **state)
+{
+    (void)state;
+    /* A rate at which nothing gets better after the first epoch. */
+    const char *set[] = {"train.early_stopping={patience: 3, restore_best: true, min_delta: 9}",
+                         "train.optimizer={name: sgd, learning_rate: 0}", NULL};
+    struct small_run straight = {.config = config}, first = {.config = config, .stop_at = 11};
+    memcpy(straight.set, set, sizeof set);
+    memcpy(first.set, set, sizeof set);
+    small_train_well(&straight);
+    small_train(&first);
+    assert_int_equal(first.rc, FNL_E_INTERRUPTED);
+    /* last.ckpt.1 is the end of epoch 1. */
+    assert_int_equal(rename(small_file(&first, "last.ckpt.1"), small_file(&first, "last.ckpt")), 0);
+    assert_int_equal(unlink(small_file(&first, "best.ckpt")), 0);
+    struct small_run second = {.resume = first.result.run};
+    small_train_well(&second);
+    assert_true(fnl_path_exists(small_file(&second, "best.ckpt")));
+    small_assert_same_file(second.result.model, straight.result.model);
+    small_free(&second);
+    small_free(&first);
+    small_free(&straight);
+}
+
 /* ---- what resume refuses ---- */
 
 static void expect_refused(struct small_run *r, int code, const char *message)
@@ -186,7 +210,7 @@ static void second_process(void *arg, const struct fnl_train_start *s)
     struct fnl_error err = FNL_ERROR_INIT;
     struct fnl_train_request q = FNL_TRAIN_REQUEST_INIT;
     struct fnl_train_result result;
-    q.dir = test_path("state");
+    q.dir = small_path("state");
     q.resume = s->run;
     busy_run = s->run;
     busy_rc = fnl_train(&q, &result, &err);
@@ -201,7 +225,7 @@ static void test_two_in_one_folder_refuse_each_other(void **state)
     struct fnl_train_request q = FNL_TRAIN_REQUEST_INIT;
     struct fnl_train_result result;
     q.config = config;
-    q.dir = test_path("state");
+    q.dir = small_path("state");
     q.observer.start = second_process;
     assert_int_equal(fnl_train(&q, &result, &err), 0);
     assert_int_equal(busy_rc, FNL_E_BUSY);
@@ -312,8 +336,8 @@ static void test_a_full_disk_loses_nothing(void **state)
 static void test_a_folder_that_cannot_be_made_is_a_clear_error(void **state)
 {
     (void)state;
-    test_write(test_path("file"), "x", 1);
-    struct small_run r = {.config = config, .dir = test_path("file")};
+    test_write(small_path("file"), "x", 1);
+    struct small_run r = {.config = config, .dir = small_path("file")};
     small_train(&r);
     assert_int_equal(r.rc, FNL_E_IO);
     assert_non_null(strstr(r.err.message, "/file"));
@@ -328,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_stopped_again_and_again_it_ends_the_same),
         cmocka_unit_test(test_a_folder_names_a_run_too),
         cmocka_unit_test(test_best_weights_survive_a_stop),
+        cmocka_unit_test(test_a_crash_before_the_best_was_marked_is_mended),
         cmocka_unit_test(test_a_changed_configuration_is_refused_by_its_key),
         cmocka_unit_test(test_an_edited_config_of_the_run_is_refused),
         cmocka_unit_test(test_unknown_finished_and_hostile_names_are_refused),
