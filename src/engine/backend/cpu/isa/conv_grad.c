@@ -17,6 +17,10 @@
 
 /* Output rows of a block at most. */
 #define BLOCK_ROWS 64
+/* Kernel rows that a tile of the data gradient adds up at most. */
+#define KERNEL_ROWS 16
+/* Lines asked for in a tile at most. */
+#define FETCH_LINES 16
 
 static size_t min(size_t a, size_t b)
 {
@@ -32,10 +36,12 @@ struct row_block {
     size_t rows;
     const float *x, *dy; /* dy: of the first row */
     bool add;
+    struct fnl_prefetch next_x, next_dy; /* what the next block reads */
+    size_t lines_a_tile; /* of each, so that all has come by the end of this block */
 };
 
 /* dw (+)= of one group and one panel of its filters, over the block. */
-static void weights_panel(const struct row_block *b, size_t group, size_t filter, float *dw)
+static void weights_panel(struct row_block *b, size_t group, size_t filter, float *dw)
 {
     const struct fnl_window *win = b->win;
     const size_t columns = min(win->group_K - filter, FNL_PANEL);
@@ -65,29 +71,59 @@ static void weights_panel(const struct row_block *b, size_t group, size_t filter
                 segment++;
             }
         }
+        fnl_prefetch_lines(&b->next_dy, b->lines_a_tile);
+        fnl_prefetch_lines(&b->next_x, b->lines_a_tile);
         FNL_K(tile)[rows](&walk, from, dy, to, 0, &finish);
     }
+}
+
+/* Sets b to rows [begin, end). */
+static void set_rows(struct row_block *b, size_t begin, size_t end, const float *dy)
+{
+    const size_t OH = (size_t)b->s->OH, OW = (size_t)b->s->OW;
+    b->rows = end - begin;
+    b->pixels = b->rows * OW;
+    b->dy = dy + begin * OW * (size_t)b->s->K;
+    for (size_t r = 0; r < b->rows; r++) {
+        const size_t image = (begin + r) / OH, oh = (begin + r) % OH;
+        b->segment[r] =
+            (ptrdiff_t)(image * b->win->image + oh * (size_t)b->s->stride_h * b->win->row);
+    }
+}
+
+/* Has the rows [end, next) behind those of b fetched while b is worked on. */
+static void fetch_rows(struct row_block *b, size_t end, size_t next)
+{
+    const struct fnl_window *win = b->win;
+    const size_t OH = (size_t)b->s->OH, row = (size_t)b->s->OW * (size_t)b->s->K;
+    const size_t tiles =
+        (size_t)b->s->group * fnl_panels(win->group_K) * fnl_tiling(win->features).tiles;
+    b->next_dy.at = b->dy + b->rows * row;
+    b->next_dy.end = b->next_dy.at + (next - end) * row;
+    const size_t step = (size_t)b->s->stride_h * win->row;
+    b->next_x.at = b->x + end / OH * win->image + end % OH * step;
+    b->next_x.end = b->x + next / OH * win->image + next % OH * step;
+    const size_t floats = (next - end) * (row > step ? row : step);
+    const size_t lines = floats / 16 / tiles + 1;
+    /* With few features the hints would cost more than the misses. */
+    b->lines_a_tile = lines <= FETCH_LINES ? lines : 0;
 }
 
 /* count images; x padded if need be. */
 static void weights(const struct fnl_conv_shape *s, const struct fnl_window *win, size_t count,
                     const float *x, const float *dy, float *dw, float *dbias, bool add)
 {
-    const size_t OH = (size_t)s->OH, OW = (size_t)s->OW, K = (size_t)s->K, all = count * OH;
+    const size_t OW = (size_t)s->OW, K = (size_t)s->K, all = count * (size_t)s->OH;
     size_t per_block = FNL_CONV_PIXELS / OW;
     per_block = per_block < 1 ? 1 : min(per_block, BLOCK_ROWS);
     const size_t blocks = (all + per_block - 1) / per_block;
     struct row_block b = {.s = s, .win = win, .x = x};
     for (size_t i = 0; i < blocks; i++) {
-        const size_t begin = all * i / blocks;
-        b.rows = all * (i + 1) / blocks - begin;
-        b.pixels = b.rows * OW;
-        b.dy = dy + begin * OW * K;
+        const size_t end = all * (i + 1) / blocks,
+                     next = i + 2 < blocks ? all * (i + 2) / blocks : all;
+        set_rows(&b, all * i / blocks, end, dy);
+        fetch_rows(&b, end, next);
         b.add = add || i > 0;
-        for (size_t r = 0; r < b.rows; r++) {
-            const size_t image = (begin + r) / OH, oh = (begin + r) % OH;
-            b.segment[r] = (ptrdiff_t)(image * win->image + oh * (size_t)s->stride_h * win->row);
-        }
         if (dbias) {
             FNL_K(column_sums)(b.pixels, K, b.dy, K, b.add, dbias);
         }
@@ -126,32 +162,40 @@ void FNL_K(conv_grad_weights)(const struct fnl_conv_shape *s, size_t n, const fl
     }
 }
 
-/* kept = the weights of each group, window segment and panel of its features, as
- * [filter][FNL_PANEL features]. */
+/* A window's features by columns: `parts` runs a kernel row, each in panels. Weights for the
+ * gradient of data lie in `kept` as [group][part][panel of the run][kh][filter][FNL_PANEL], so that
+ * a tile may add up several kernel rows. */
+static size_t parts_of(const struct fnl_conv_shape *s, const struct fnl_window *win)
+{
+    return win->segments / (size_t)s->KH;
+}
+
 static void transpose_weights(const struct fnl_conv_shape *s, const struct fnl_window *win,
                               const float *w)
 {
+    const size_t parts = parts_of(s, win), K = win->group_K;
     float *to = win->kept;
     for (size_t g = 0; g < (size_t)s->group; g++) {
-        for (size_t segment = 0; segment < win->segments; segment++) {
+        for (size_t part = 0; part < parts; part++) {
             for (size_t c = 0; c < win->run; c += FNL_PANEL) {
-                for (size_t f = 0; f < win->group_K; f += FNL_PANEL) {
-                    const float *from =
-                        w + (f * win->features + (segment * win->run + c) * FNL_PANEL);
-                    FNL_K(panel_transpose)
-                    (min(win->group_K - f, FNL_PANEL), min(win->run - c, FNL_PANEL), from,
-                     FNL_PANEL, to);
-                    to += min(win->group_K - f, FNL_PANEL) * FNL_PANEL;
+                for (size_t kh = 0; kh < (size_t)s->KH; kh++) {
+                    const size_t feature = (kh * parts + part) * win->run + c;
+                    for (size_t f = 0; f < K; f += FNL_PANEL) {
+                        FNL_K(panel_transpose)
+                        (min(K - f, FNL_PANEL), min(win->run - c, FNL_PANEL),
+                         w + f * win->features + feature * FNL_PANEL, FNL_PANEL, to);
+                        to += min(K - f, FNL_PANEL) * FNL_PANEL;
+                    }
                 }
             }
         }
-        w += fnl_panels(win->group_K) * win->features * FNL_PANEL;
+        w += fnl_panels(K) * win->features * FNL_PANEL;
     }
 }
 
 /* As a tile with finish->add, for rows of y that overlap: one row after the other. */
 static void tile_overlapping(size_t rows, const struct fnl_walk *walk, const float *const *a,
-                             const float *b, float *const *y, size_t columns)
+                             const float *b, float *const *y, size_t column, size_t columns)
 {
     static const struct fnl_finish finish = {.columns = FNL_PANEL};
     float sums[FNL_MR][FNL_PANEL];
@@ -162,51 +206,69 @@ static void tile_overlapping(size_t rows, const struct fnl_walk *walk, const flo
     FNL_K(tile)[rows](walk, a, b, to, 0, &finish);
     for (size_t i = 0; i < rows; i++) {
         for (size_t c = 0; c < columns; c++) {
-            y[i][c] += sums[i][c];
+            y[i][column + c] += sums[i][c];
         }
     }
 }
 
-/* dx += of up to FNL_ROWS pixels of one group: dy rows from[i], windows of dx at to[i]. */
-static void data_rows(const struct fnl_window *win, bool apart, size_t rows,
-                      const float *const *from, float *const *to, const float *transposed)
+/* Rows of dx that take the same kernel rows: row r (of `rows`) begins at dx_row + r * dx_step and
+ * takes, for i < count, kernel row kh + i times the row of dy i * dy_back floats before
+ * dy + r * OW * K. */
+struct data_pass {
+    const struct fnl_conv_shape *s;
+    const struct fnl_window *win;
+    size_t rows, kh, count, dx_step;
+    ptrdiff_t dy_back;
+    const float *dy;
+    float *dx;
+};
+
+/* dx += of up to FNL_ROWS pixels of one group: dy from[i], windows of dx at to[i]; kernel rows
+ * p->kh and on, `steps` of them at a time. */
+static void data_rows(const struct data_pass *p, const struct fnl_walk *walk, size_t rows,
+                      const float *const *from, float *const *to, const float *weights)
 {
-    static const ptrdiff_t zero = 0;
-    const struct fnl_walk walk = {
-        .segments = 1, .run = win->group_K, .segment = &zero, .step_a = 1, .step_b = FNL_PANEL};
+    const struct fnl_window *win = p->win;
+    const size_t K = win->group_K, parts = parts_of(p->s, win);
+    /* Windows of neighbouring pixels begin a stride apart; only a panel's width of each is added to
+     * at a time. */
+    const bool apart = (size_t)p->s->stride_w * win->pixel >= min(win->run, FNL_PANEL);
     const struct fnl_tiling tiling = fnl_tiling(rows);
-    for (size_t segment = 0; segment < win->segments; segment++) {
+    for (size_t part = 0; part < parts; part++) {
         for (size_t c = 0; c < win->run; c += FNL_PANEL) {
             const struct fnl_finish finish = {.add = true, .columns = min(win->run - c, FNL_PANEL)};
-            const size_t column = (size_t)win->segment[segment] + c;
+            const size_t column = (size_t)win->segment[part] + c;
+            const float *b = weights + p->kh * K * FNL_PANEL;
             for (size_t t = 0, i = 0; t < tiling.tiles; t++) {
                 const size_t height = fnl_tile_height(&tiling, t);
                 if (apart) {
-                    FNL_K(tile)[height](&walk, from + i, transposed, to + i, column, &finish);
+                    FNL_K(tile)[height](walk, from + i, b, to + i, column, &finish);
                 } else {
-                    float *moved[FNL_MR];
-                    for (size_t r = 0; r < height; r++) {
-                        moved[r] = to[i + r] + column;
-                    }
-                    tile_overlapping(height, &walk, from + i, transposed, moved, finish.columns);
+                    tile_overlapping(height, walk, from + i, b, to + i, column, finish.columns);
                 }
                 i += height;
             }
-            transposed += win->group_K * FNL_PANEL;
+            weights += (size_t)p->s->KH * K * FNL_PANEL;
         }
     }
 }
 
-/* dx[image] += of one image; dx zeroed and padded if need be. */
-static void data_image(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                       const float *dy, float *dx)
+static void data_pass(const struct data_pass *p)
 {
-    const size_t K = (size_t)s->K, pixels = win->y_pixels;
-    const size_t group_floats = win->segments * fnl_panels(win->run) * win->group_K * FNL_PANEL;
-    /* Windows of neighbouring pixels begin a stride apart; only a panel's width of each is added to
-     * at a time. */
-    const bool apart = (size_t)s->stride_w * win->pixel >= min(win->run, FNL_PANEL);
-    struct fnl_pixels at = fnl_pixels_begin(s, win, dx);
+    const struct fnl_conv_shape *s = p->s;
+    const struct fnl_window *win = p->win;
+    const size_t OW = (size_t)s->OW, K = (size_t)s->K, pixels = p->rows * OW;
+    const size_t group_floats =
+        parts_of(s, win) * fnl_panels(win->run) * (size_t)s->KH * win->group_K * FNL_PANEL;
+    ptrdiff_t back[KERNEL_ROWS];
+    for (size_t i = 0; i < p->count; i++) {
+        back[i] = -(ptrdiff_t)i * p->dy_back;
+    }
+    const struct fnl_walk walk = {.segments = p->count,
+                                  .run = win->group_K,
+                                  .segment = back,
+                                  .step_a = 1,
+                                  .step_b = FNL_PANEL};
     const struct fnl_tiling tiling = fnl_tiling(pixels);
     for (size_t m = 0, t = 0; t < tiling.tiles;) {
         const float *from[FNL_ROWS];
@@ -214,18 +276,62 @@ static void data_image(const struct fnl_conv_shape *s, const struct fnl_window *
         const size_t end = min(t + FNL_ROWS / FNL_MR, tiling.tiles);
         const size_t rows = fnl_tiles_height(&tiling, t, end);
         t = end;
-        for (size_t i = 0; i < rows; i++) {
-            from[i] = dy + (m + i) * K;
-            to[i] = dx + (fnl_pixels_next(&at) - dx);
+        for (size_t i = 0; i < rows; i++, m++) {
+            from[i] = p->dy + m * K;
+            to[i] = p->dx + m / OW * p->dx_step + m % OW * (size_t)s->stride_w * win->pixel;
         }
-        m += rows;
         for (size_t g = 0; g < (size_t)s->group; g++) {
-            data_rows(win, apart, rows, from, to, win->kept + g * group_floats);
+            data_rows(p, &walk, rows, from, to, win->kept + g * group_floats);
             for (size_t i = 0; g + 1 < (size_t)s->group && i < rows; i++) {
                 from[i] += win->group_K;
                 to[i] += win->group_C;
             }
         }
+    }
+}
+
+/* dx += of one image; dx zeroed and padded if need be. A row h of dx takes kernel row kh from row
+ * (h - kh * dilation) / stride of dy. With stride 1 several kernel rows are added up in one tile:
+ * rows of dx with the same range of kernel rows go together. Else one kernel row at a time. */
+static void data_image(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                       const float *dy, float *dx)
+{
+    const size_t OH = (size_t)s->OH, KH = (size_t)s->KH, dilation = (size_t)s->dilation_h;
+    const size_t dy_row = (size_t)s->OW * (size_t)s->K;
+    struct data_pass p = {.s = s, .win = win};
+    if (s->stride_h > 1 || KH > KERNEL_ROWS) {
+        p.rows = OH;
+        p.dx_step = (size_t)s->stride_h * win->row;
+        p.count = 1;
+        p.dy = dy;
+        for (p.kh = 0; p.kh < KH; p.kh++) {
+            p.dx = dx + p.kh * dilation * win->row;
+            data_pass(&p);
+        }
+        return;
+    }
+    p.dx_step = win->row;
+    p.dy_back = (ptrdiff_t)(dilation * dy_row);
+    const size_t height = OH + (KH - 1) * dilation;
+    for (size_t h = 0; h < height; h += p.rows) {
+        /* Kernel rows first to last: 0 <= h - kh * dilation < OH. */
+        const size_t last = min(h / dilation, KH - 1);
+        const size_t first = h < OH ? 0 : (h - OH) / dilation + 1;
+        for (p.rows = 1; h + p.rows < height; p.rows++) {
+            const size_t next = h + p.rows;
+            if (min(next / dilation, KH - 1) != last ||
+                (next < OH ? 0 : (next - OH) / dilation + 1) != first) {
+                break;
+            }
+        }
+        if (first > last) {
+            continue; /* between the rows of a dilated kernel longer than the output */
+        }
+        p.kh = first;
+        p.count = last - first + 1;
+        p.dx = dx + h * win->row;
+        p.dy = dy + (h - first * dilation) * dy_row;
+        data_pass(&p);
     }
 }
 
