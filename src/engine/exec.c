@@ -99,8 +99,12 @@ static int alloc_staging(struct fnl_exec *e, struct fnl_error *err)
 
 static int make_plan(struct fnl_exec *e, struct fnl_error *err)
 {
-    int kept[64], count = 0;
-    for (int i = 0; i < fnl_graph_output_count(e->graph) && count < 60; i++) {
+    int outputs = fnl_graph_output_count(e->graph), count = 0;
+    int *kept = fnl_malloc(((size_t)outputs + 2) * sizeof *kept);
+    if (kept == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
+    }
+    for (int i = 0; i < outputs; i++) {
         kept[count++] = fnl_graph_output(e->graph, i);
     }
     if (e->options.loss_value >= 0) {
@@ -109,12 +113,15 @@ static int make_plan(struct fnl_exec *e, struct fnl_error *err)
     if (e->options.scores_value >= 0) {
         kept[count++] = e->options.scores_value;
     }
-    struct fnl_plan_options o = {.shard_rows = (e->options.batch + (size_t)e->shard_count - 1) /
-                                               (size_t)e->shard_count,
-                                 .training = e->options.training,
-                                 .kept = kept,
-                                 .kept_count = count};
-    return fnl__plan_create(e->graph, e->params, &o, &e->plan, err);
+    struct fnl_plan_options o = {
+        .shard_rows = (e->options.batch + (size_t)e->shard_count - 1) / (size_t)e->shard_count,
+        .block_bytes = e->options.block_bytes > 0 ? e->options.block_bytes : FNL_BLOCK_BYTES,
+        .training = e->options.training,
+        .kept = kept,
+        .kept_count = count};
+    int rc = fnl__plan_create(e->graph, e->params, &o, &e->plan, err);
+    fnl_free(kept);
+    return rc;
 }
 
 /* Floats of the parameters that are not trained, which stand behind the trained ones. */

@@ -68,14 +68,15 @@ struct fnl_exec_options {
     int shards;    /* parts of a batch; 0 = threads of the pool */
     bool training; /* the graph has gradients; steps update the parameters */
     enum fnl_precision precision;
-    uint64_t seed;    /* Dropout */
-    int loss_value;   /* training: value index of the per-sample loss; -1 otherwise */
+    uint64_t seed;      /* Dropout */
+    size_t block_bytes; /* what a block of rows may touch between steps; 0 = suits common caches */
+    int loss_value;     /* training: value index of the per-sample loss; -1 otherwise */
     int scores_value; /* value whose argmax is compared with the labels (counts correct); -1 = none
                        */
 };
 #define FNL_EXEC_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        1, 64, 0, false, FNL_PRECISION_F32, 0, -1, -1                                              \
+        .version = 1, .batch = 64, .loss_value = -1, .scores_value = -1                            \
     }
 
 struct fnl_exec;

@@ -186,6 +186,7 @@ int fnl__plan_create(const struct fnl_graph *g, struct fnl_params *params,
     plan->params = params;
     plan->backend = params->backend;
     plan->shard_rows = options->shard_rows;
+    plan->block_bytes = options->block_bytes;
     plan->training = options->training;
     struct planner p = {.plan = plan, .g = g, .backend = params->backend, .err = err};
     int rc = alloc_planner(&p, options);

@@ -34,7 +34,8 @@ struct fnl_plan {
     const struct fnl_backend *backend;
     struct fnl_params *params;
     struct fnl_arena arena;
-    size_t shard_rows; /* most rows of one shard */
+    size_t shard_rows;  /* most rows of one shard */
+    size_t block_bytes; /* what a block of rows may touch */
     bool training;
     struct fnl_slot *slot;
     int slot_count;
@@ -50,6 +51,7 @@ struct fnl_plan {
 
 struct fnl_plan_options {
     size_t shard_rows;
+    size_t block_bytes;
     bool training;
     const int *kept; /* values the caller reads after a run */
     int kept_count;

@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "engine/plan.h"
 
@@ -71,7 +70,7 @@ static int make_groups(struct fnl_plan *plan, struct fnl_error *err)
         }
         if (blocks) {
             size_t row = row_footprint(plan, g, seen, plan->group_count);
-            size_t rows = row == 0 ? plan->shard_rows : FNL_BLOCK_BYTES / row;
+            size_t rows = row == 0 ? plan->shard_rows : plan->block_bytes / row;
             g->block_rows = rows < 1 ? 1 : rows < plan->shard_rows ? rows : plan->shard_rows;
         }
         s += g->count;

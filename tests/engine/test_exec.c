@@ -12,6 +12,8 @@ struct session {
     struct fnl_exec *exec;
 };
 
+static size_t block_bytes; /* 0: the default */
+
 static void open_session(struct session *s, enum net_kind kind, const char *backend, int threads,
                          int shards, struct fnl_optimizer optimizer, enum fnl_precision precision)
 {
@@ -22,6 +24,7 @@ static void open_session(struct session *s, enum net_kind kind, const char *back
     struct fnl_exec_options o = FNL_EXEC_OPTIONS_INIT;
     o.batch = 40;
     o.shards = shards;
+    o.block_bytes = block_bytes;
     o.training = true;
     o.precision = precision;
     o.loss_value = s->net.loss;
@@ -118,6 +121,26 @@ static void shards_change_only_the_rounding(void **state)
         double one = train(kind, "cpu", 1, 1, 7, FNL_PRECISION_F32, &a, &count);
         double five = train(kind, "cpu", 1, 5, 7, FNL_PRECISION_F32, &b, &count);
         assert_true(fabs(one - five) < 1e-4 * fabs(one));
+        fnl_free(a);
+        fnl_free(b);
+    }
+}
+
+/* One row at a time, or all at once: a step that forgets what it added up, or reads a block that is
+ * gone, shows here. */
+static void blocks_of_rows_change_only_the_rounding(void **state)
+{
+    (void)state;
+    for (enum net_kind kind = NET_CNN; kind <= NET_CNN_NORM; kind++) {
+        float *a, *b;
+        size_t count;
+        block_bytes = 1;
+        double rows = train(kind, "cpu", 1, 2, 7, FNL_PRECISION_F32, &a, &count);
+        block_bytes = (size_t)1 << 40;
+        double whole = train(kind, "cpu", 1, 2, 7, FNL_PRECISION_F32, &b, &count);
+        block_bytes = 0;
+        assert_true(fabs(rows - whole) < 1e-4 * fabs(whole));
+        assert_memory_not_equal(a, b, count * sizeof *a);
         fnl_free(a);
         fnl_free(b);
     }
@@ -225,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_step_allocates_nothing),
         cmocka_unit_test(threads_do_not_change_the_bits),
         cmocka_unit_test(shards_change_only_the_rounding),
+        cmocka_unit_test(blocks_of_rows_change_only_the_rounding),
         cmocka_unit_test(cpu_follows_the_reference),
         cmocka_unit_test(bfloat16_is_near_float32_and_not_the_same),
         cmocka_unit_test(a_loss_that_is_not_finite_changes_no_parameter),

@@ -39,8 +39,12 @@ void fnl__cpu_conv_layout(const struct fnl_shape *w, int group, struct fnl_param
     X(global_max_pool_grad)                                                                        \
     X(add)                                                                                         \
     X(mul)                                                                                         \
+    X(sub)                                                                                         \
+    X(div)                                                                                         \
     X(add_channel)                                                                                 \
     X(mul_channel)                                                                                 \
+    X(sub_channel)                                                                                 \
+    X(div_channel)                                                                                 \
     X(relu)                                                                                        \
     X(leaky_relu)                                                                                  \
     X(gelu)                                                                                        \
@@ -60,6 +64,10 @@ void fnl__cpu_conv_layout(const struct fnl_shape *w, int group, struct fnl_param
     X(log_softmax_grad)                                                                            \
     X(softmax_cross_entropy)                                                                       \
     X(softmax_cross_entropy_grad)                                                                  \
+    X(categorical_cross_entropy)                                                                   \
+    X(binary_cross_entropy)                                                                        \
+    X(mean_squared_error)                                                                          \
+    X(difference_grad)                                                                             \
     X(sum_to_features)                                                                             \
     X(batch_norm)                                                                                  \
     X(batch_norm_training)                                                                         \

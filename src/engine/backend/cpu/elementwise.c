@@ -84,24 +84,42 @@ const struct fnl_op_impl fnl__cpu_impl_add = {.op = FNL_OP_ADD,
                                               .supports = same_shape,
                                               .run = add_run};
 
-static void mul_run(const struct fnl_step *s, const struct fnl_run *r)
+/* The compiler's own vectors serve: these are bound by memory. */
+static void arithmetic_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     const float *a = fnl_f32(r, &s->in[0]), *b = fnl_f32(r, &s->in[1]);
     float *y = fnl_f32(r, &s->out[0]);
     size_t count = fnl_elements(r, &s->in[0]);
-    for (size_t i = 0; i < count; i++) {
-        y[i] = a[i] * b[i];
+    switch (s->node->op) {
+    case FNL_OP_SUB:
+        for (size_t i = 0; i < count; i++) {
+            y[i] = a[i] - b[i];
+        }
+        return;
+    case FNL_OP_DIV:
+        for (size_t i = 0; i < count; i++) {
+            y[i] = a[i] / b[i];
+        }
+        return;
+    default:
+        for (size_t i = 0; i < count; i++) {
+            y[i] = a[i] * b[i];
+        }
     }
 }
 
-const struct fnl_op_impl fnl__cpu_impl_mul = {.op = FNL_OP_MUL,
-                                              .name = "cpu.mul",
-                                              .rank = 20,
-                                              .rowwise = true,
-                                              .in_layout = "s",
-                                              .out_layout = "s",
-                                              .supports = same_shape,
-                                              .run = mul_run};
+#define ARITHMETIC(id, opcode)                                                                     \
+    const struct fnl_op_impl fnl__cpu_impl_##id = {.op = opcode,                                   \
+                                                   .name = "cpu." #id,                             \
+                                                   .rank = 20,                                     \
+                                                   .rowwise = true,                                \
+                                                   .in_layout = "s",                               \
+                                                   .out_layout = "s",                              \
+                                                   .supports = same_shape,                         \
+                                                   .run = arithmetic_run}
+ARITHMETIC(mul, FNL_OP_MUL);
+ARITHMETIC(sub, FNL_OP_SUB);
+ARITHMETIC(div, FNL_OP_DIV);
 
 /* ---- x * w or x + w with one w a channel ([1, C, 1, 1]), a feature ([F]), or for all ---- */
 
@@ -170,6 +188,31 @@ static void channel_run(const struct fnl_step *s, const struct fnl_run *r)
                                                    .run = channel_run}
 CHANNEL(add_channel, FNL_OP_ADD);
 CHANNEL(mul_channel, FNL_OP_MUL);
+
+static void channel_arithmetic_run(const struct fnl_step *s, const struct fnl_run *r)
+{
+    size_t C = s->in[1].row_size, pixels = fnl_elements(r, &s->in[0]) / C;
+    const float *x = fnl_f32(r, &s->in[0]), *w = fnl_f32(r, &s->in[1]);
+    float *y = fnl_f32(r, &s->out[0]);
+    bool divide = s->node->op == FNL_OP_DIV;
+    for (size_t p = 0; p < pixels; p++, x += C, y += C) {
+        for (size_t c = 0; c < C; c++) {
+            y[c] = divide ? x[c] / w[c] : x[c] - w[c];
+        }
+    }
+}
+
+#define CHANNEL_ARITHMETIC(id, opcode)                                                             \
+    const struct fnl_op_impl fnl__cpu_impl_##id = {.op = opcode,                                   \
+                                                   .name = "cpu." #id,                             \
+                                                   .rank = 15,                                     \
+                                                   .rowwise = true,                                \
+                                                   .in_layout = "cp",                              \
+                                                   .out_layout = "c",                              \
+                                                   .supports = by_channel,                         \
+                                                   .run = channel_arithmetic_run}
+CHANNEL_ARITHMETIC(sub_channel, FNL_OP_SUB);
+CHANNEL_ARITHMETIC(div_channel, FNL_OP_DIV);
 
 /* ---- dropout: the mask is a function of (seed, node, step, element), whoever computes it ---- */
 
