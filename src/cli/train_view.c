@@ -86,7 +86,7 @@ static void show_progress(void *arg, const struct fnl_train_progress *p)
         fnl_progress_begin(&v->bar, stdout, label, p->batches);
         v->bar_epoch = p->epoch;
     }
-    int n = snprintf(note, sizeof note, "loss %.4f", p->loss);
+    int n = snprintf(note, sizeof note, fabs(p->loss) < 1e4 ? "loss %.4f" : "loss %.2e", p->loss);
     if (!isnan(p->accuracy)) {
         n += snprintf(note + n, sizeof note - (size_t)n, "  accuracy %.4f", p->accuracy);
     }
@@ -107,13 +107,13 @@ void fnl_train_view_clear(struct fnl_train_view *v)
 
 /* ---- an epoch ---- */
 
-/* A column: the number, or "-" where there is none. */
+/* A column, a blank before it: the number, or "-" where there is none. */
 static void cell(struct fnl_buf *out, int width, double x)
 {
     if (isnan(x)) {
-        (void)fnl_buf_printf(out, "%*s", width, "-");
+        (void)fnl_buf_printf(out, " %*s", width - 1, "-");
     } else {
-        (void)fnl_buf_printf(out, "%*.4f", width, x);
+        (void)fnl_buf_printf(out, fabs(x) < 1e4 ? " %*.4f" : " %*.2e", width - 1, x);
     }
 }
 
@@ -205,7 +205,7 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
         printf("stopped early: epoch %u was the best\n", r->best_epoch);
     }
     if (r->has_test) {
-        printf("test loss %.4f", r->test.loss);
+        printf(fabs(r->test.loss) < 1e4 ? "test loss %.4f" : "test loss %.2e", r->test.loss);
         if (r->test.has_accuracy) {
             printf(", test accuracy %.4f", r->test.accuracy);
         }
