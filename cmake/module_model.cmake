@@ -18,3 +18,7 @@ set_source_files_properties(${schema}/onnx.pb-c.c PROPERTIES COMPILE_OPTIONS "-w
 target_sources(fnl_model PRIVATE ${schema}/onnx.pb-c.c ${schema}/onnx.pb-c.h)
 target_include_directories(fnl_model SYSTEM PUBLIC ${schema})
 target_link_libraries(fnl_model PUBLIC PkgConfig::PROTOBUF_C)
+
+# Writes models and their outputs for tests/peers/onnxruntime_check.py.
+add_executable(model_peer_tool EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/model/peer_tool.c)
+target_link_libraries(model_peer_tool PRIVATE fnl_model)

@@ -120,8 +120,8 @@ static inline size_t elements(const struct fnl_graph *g, int value, size_t rows)
 
 /* Runs the graph on the reference back end; the first output's rows into y. Images in ONNX order.
  * Returns 0 or a code. */
-static inline int run_ref(const struct fnl_graph *g, const float *x, size_t rows, float *y,
-                          struct fnl_error *err)
+static inline int run_ref_inputs(const struct fnl_graph *g, const void *const *inputs, size_t rows,
+                                 float *y, struct fnl_error *err)
 {
     struct fnl_params *params = NULL;
     struct fnl_pool *pool = NULL;
@@ -129,7 +129,6 @@ static inline int run_ref(const struct fnl_graph *g, const float *x, size_t rows
     struct fnl_exec_options options = FNL_EXEC_OPTIONS_INIT;
     options.batch = rows;
     options.shards = 1;
-    const void *inputs[1] = {x};
     struct fnl_feed feed = {rows, inputs, false};
     int rc = fnl_params_create(g, "ref", NULL, &params, err);
     rc = rc != 0 ? rc : fnl_pool_create(1, &pool, err);
@@ -140,6 +139,13 @@ static inline int run_ref(const struct fnl_graph *g, const float *x, size_t rows
     fnl_pool_free(pool);
     fnl_params_free(params);
     return rc;
+}
+
+static inline int run_ref(const struct fnl_graph *g, const float *x, size_t rows, float *y,
+                          struct fnl_error *err)
+{
+    const void *inputs[1] = {x};
+    return run_ref_inputs(g, inputs, rows, y, err);
 }
 
 static inline void fill_random(float *x, size_t count, uint32_t stream)
