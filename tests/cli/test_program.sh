@@ -84,6 +84,10 @@ done
 run "$fournil" help --completion csh
 expect "completion for another shell is refused" 2 "expected one of bash, zsh, fish"
 
+run "$fournil" help --config
+expect "the page of the configuration" 0 "learning_rate"
+check "docs/config.md is what the tables print (else: make docs)" cmp docs/config.md "$work/out"
+
 # Streams that are full, closed, or left early.
 if [ -w /dev/full ]; then
     status=0
