@@ -148,6 +148,12 @@ static int append_index(int **array, int *count, int *capacity, int index, struc
 int fnl_graph_add_input(struct fnl_graph *g, const char *name, enum fnl_dtype dtype,
                         const struct fnl_shape *shape, struct fnl_error *err)
 {
+    int64_t row = fnl_shape_count(shape, 1);
+    if (row < 1 || row > (int64_t)1 << 40) { /* so that products of sizes never overflow */
+        char text[FNL_SHAPE_TEXT];
+        return FNL_FAIL(err, FORMAT, NULL, "input \"%s\" %s is empty or too large",
+                        name != NULL ? name : "", fnl_shape_text(shape, text));
+    }
     struct fnl_value proto = {
         .kind = FNL_VALUE_INPUT, .dtype = dtype, .shape = *shape, .producer = -1};
     int v = add_value(g, name, &proto, err);

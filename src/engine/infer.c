@@ -491,9 +491,10 @@ static int check_output(struct infer *f, const struct fnl_shape *s)
     int64_t count = 1;
     for (int i = 0; i < s->rank; i++) {
         int64_t d = s->dim[i] == FNL_DIM_BATCH && i == 0 ? 1 : s->dim[i];
-        if (d < 1 || d > (int64_t)1 << 32 || (count *= d) > (int64_t)1 << 40) {
+        if (d < 1 || d > (int64_t)1 << 32 || count > ((int64_t)1 << 40) / d) {
             return shape_error(f, "the result is empty or too large");
         }
+        count *= d;
     }
     return 0;
 }

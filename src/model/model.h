@@ -39,9 +39,6 @@ int fnl_model_training_graph(const struct fnl_graph *inference, enum fnl_loss lo
                              struct fnl_training_graph *ret, struct fnl_error *err);
 
 /* ---- ONNX files (opset 13..21 in, 17 out; IR version 8) ---- */
-struct fnl_onnx_limits {
-    size_t max_file_bytes; /* 0 = default */
-};
 int fnl_onnx_load(const char *path, struct fnl_graph **ret_graph, struct fnl_error *err);
 int fnl_onnx_parse(const char *name, const void *data, size_t size, const char *model_dir,
                    struct fnl_graph **ret_graph, struct fnl_error *err);

@@ -84,6 +84,8 @@ static const struct shape_case shape_cases[] = {
     {FNL_OP_TRANSPOSE, SHAPE(N, 2, 3), NONE, ATTRS(.perm = {0, 1, 1}), REFUSED},
     {FNL_OP_ADD, SHAPE(N, 3, 4, 4), SHAPE(1, 3, 1, 1), ATTRS(.alpha = 1), SHAPE(N, 3, 4, 4)},
     {FNL_OP_ADD, SHAPE(N, 5), SHAPE(4), ATTRS(.alpha = 1), REFUSED},
+    {FNL_OP_ADD, SHAPE(N, 1 << 20, 1, 1), SHAPE(1, 1, 1 << 11, 1 << 11), ATTRS(.alpha = 1),
+     REFUSED},
     {FNL_OP_SOFTMAX, SHAPE(N, 10), NONE, ATTRS(.axis = -1), SHAPE(N, 10)},
     {FNL_OP_SOFTMAX, SHAPE(N, 10), NONE, ATTRS(.axis = 0), REFUSED},
     {FNL_OP_REDUCE_MEAN, SHAPE(N, 3, 4), NONE, ATTRS(.axes_mask = 6, .keepdims = true),
@@ -165,6 +167,17 @@ static void names_are_unique(void **state)
         assert_int_equal(fnl_graph_find_value(g, name), v);
     }
     assert_int_equal(fnl_graph_find_value(g, "y1000"), -1);
+    fnl_graph_free(g);
+}
+
+static void inputs_without_measure_are_refused(void **state)
+{
+    (void)state;
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_graph *g = new_graph();
+    struct fnl_shape huge = SHAPE(N, INT64_MAX / 2, 3), empty = SHAPE(N, 0);
+    assert_int_equal(fnl_graph_add_input(g, "a", FNL_F32, &huge, &err), FNL_E_FORMAT);
+    assert_int_equal(fnl_graph_add_input(g, "b", FNL_F32, &empty, &err), FNL_E_FORMAT);
     fnl_graph_free(g);
 }
 
@@ -255,6 +268,7 @@ int main(void)
         cmocka_unit_test(shapes_are_inferred_or_refused),
         cmocka_unit_test(a_refusal_names_node_and_shapes),
         cmocka_unit_test(names_are_unique),
+        cmocka_unit_test(inputs_without_measure_are_refused),
         cmocka_unit_test(every_parameter_gets_a_gradient_of_its_shape),
         cmocka_unit_test(no_gradient_is_made_for_the_data),
         cmocka_unit_test(a_copy_is_the_same_graph),

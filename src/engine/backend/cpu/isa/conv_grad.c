@@ -270,6 +270,8 @@ static void data_pass(const struct data_pass *p)
                                   .step_a = 1,
                                   .step_b = FNL_PANEL};
     const struct fnl_tiling tiling = fnl_tiling(pixels);
+    float *row = p->dx;
+    size_t ow = 0;
     for (size_t m = 0, t = 0; t < tiling.tiles;) {
         const float *from[FNL_ROWS];
         float *to[FNL_ROWS];
@@ -278,7 +280,11 @@ static void data_pass(const struct data_pass *p)
         t = end;
         for (size_t i = 0; i < rows; i++, m++) {
             from[i] = p->dy + m * K;
-            to[i] = p->dx + m / OW * p->dx_step + m % OW * (size_t)s->stride_w * win->pixel;
+            to[i] = row + ow * (size_t)s->stride_w * win->pixel;
+            if (++ow == OW) {
+                ow = 0;
+                row += p->dx_step;
+            }
         }
         for (size_t g = 0; g < (size_t)s->group; g++) {
             data_rows(p, &walk, rows, from, to, win->kept + g * group_floats);
