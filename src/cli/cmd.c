@@ -4,11 +4,7 @@
 #include <string.h>
 
 const struct fnl_command *const fnl_commands[] = {
-    &fnl_cmd_train,
-    &fnl_cmd_evaluate,
-    &fnl_cmd_devices,
-    &fnl_cmd_help,
-    NULL,
+    &fnl_cmd_train, &fnl_cmd_evaluate, &fnl_cmd_data, &fnl_cmd_devices, &fnl_cmd_help, NULL,
 };
 
 const struct fnl_command *fnl_command_find(const struct fnl_command *const *list, const char *name)

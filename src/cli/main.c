@@ -159,6 +159,10 @@ static int dispatch(int argc, char *const *argv, struct fnl_error *err)
 
         if (parent != NULL && (word == NULL || word[0] == '-')) {
             bool asked = word != NULL && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
+            if (word != NULL && !asked) {
+                return FNL_FAIL(err, INVALID, "options follow the subcommand",
+                                "%s: unknown option %s", parent->name, word);
+            }
             fnl_help_command(asked ? stdout : stderr, parent);
             return asked ? FNL_EXIT_DONE : FNL_EXIT_USAGE;
         }
