@@ -132,6 +132,29 @@ static void print_usage(FILE *out, const struct fnl_command *command)
     }
 }
 
+/* A command line, continued as a shell reads it when it is too long. Words in quotes stay whole:
+ * such a line is not broken at all. */
+static void print_example(FILE *out, const char *line)
+{
+    size_t left = strlen(line);
+    const char *indent = "  ";
+
+    while (left + strlen(indent) > LINE_WIDTH && strpbrk(line, "'\"") == NULL) {
+        size_t length = LINE_WIDTH - strlen(indent) - strlen(" \\");
+        while (length > 0 && line[length] != ' ') {
+            length--;
+        }
+        if (length == 0) {
+            break;
+        }
+        fprintf(out, "%s%.*s \\\n", indent, (int)length, line);
+        line += length + 1;
+        left -= length + 1;
+        indent = "      ";
+    }
+    fprintf(out, "%s%s\n", indent, line);
+}
+
 void fnl_help_command(FILE *out, const struct fnl_command *command)
 {
     print_usage(out, command);
@@ -145,7 +168,8 @@ void fnl_help_command(FILE *out, const struct fnl_command *command)
     if (command->examples != NULL) {
         fputs("\nExamples:\n", out);
         for (const struct fnl_example *e = command->examples; e->text != NULL; e++) {
-            fprintf(out, "  # %s\n  %s\n", e->text, e->command);
+            fprintf(out, "  # %s\n", e->text);
+            print_example(out, e->command);
         }
     }
 }
