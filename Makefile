@@ -3,6 +3,13 @@ PREFIX ?= /usr/local
 PRESET ?= release
 export CMAKE_BUILD_PARALLEL_LEVEL
 
+# A checkout that was moved or copied with its build folder: CMake refuses the old paths.
+ifneq ($(wildcard build/$(PRESET)/CMakeCache.txt),)
+ifneq ($(shell sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' build/$(PRESET)/CMakeCache.txt),$(CURDIR))
+$(shell rm -rf build/$(PRESET))
+endif
+endif
+
 all: build/$(PRESET)/build.ninja
 	cmake --build build/$(PRESET)
 	@ln -sfn $(PRESET)/fournil build/fournil

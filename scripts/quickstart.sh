@@ -32,6 +32,7 @@ What to try next:
   build/fournil devices                         what this machine trains on
   build/fournil help train                      every option, with examples
   build/fournil train examples/fashion_mlp.yaml --epochs 20 --set train.batch=128
-  build/fournil train examples/mnist_mlp.yaml   handwritten digits; docs/config.md has every key
-  build/fournil data fetch mnist                ... and how to get them
+  build/fournil data fetch mnist                handwritten digits, and then:
+  build/fournil train examples/mnist_mlp.yaml
+docs/config.md has every key of the YAML file.
 END
