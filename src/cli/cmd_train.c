@@ -104,7 +104,7 @@ static const char *state_folder(const struct train_options *o)
     if (o->dir != NULL) {
         return o->dir;
     }
-    return from_environment != NULL && from_environment[0] != 0 ? from_environment : ".fournil";
+    return from_environment != NULL && from_environment[0] != 0 ? from_environment : FNL_TRAIN_DIR;
 }
 
 static int run(const struct fnl_call *call, struct fnl_error *err)

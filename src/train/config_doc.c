@@ -26,9 +26,9 @@ int fnl_train_config_doc(struct fnl_buf *out)
 {
     (void)fnl_buf_puts(out, head);
     (void)fnl_schema_print(fnl__top_fields, out);
-    (void)fnl_buf_puts(out, "\n");
+    (void)fnl_buf_puts(out, "\n## data\n\n");
     (void)fnl_data_config_doc(out);
-    (void)fnl_buf_puts(out, "\n");
+    (void)fnl_buf_puts(out, "\n## model\n\n");
     (void)fnl_model_layers_doc(out);
     (void)fnl_buf_puts(out, "\n## train\n\n");
     (void)fnl_schema_print(fnl__train_fields, out);

@@ -19,88 +19,88 @@ static const char *const device_names[] = {"auto", "cpu", "ref", NULL};
 
 const struct fnl_field fnl__top_fields[] = {
     {"data", FNL_FIELD_NODE, AT(fnl__top_keys, data), .required = true,
-     .doc = "where samples come from"},
+     .doc = "Where samples come from."},
     {"model", FNL_FIELD_NODE, AT(fnl__top_keys, model), .required = true,
-     .doc = "the list of layers"},
-    {"train", FNL_FIELD_NODE, AT(fnl__top_keys, train), .doc = "how to train it"},
+     .doc = "The list of layers."},
+    {"train", FNL_FIELD_NODE, AT(fnl__top_keys, train), .doc = "How to train it."},
     {NULL},
 };
 const struct fnl_field fnl__data_only_fields[] = {
     {"data", FNL_FIELD_NODE, AT(fnl__top_keys, data), .required = true,
-     .doc = "where samples come from"},
-    {"model", FNL_FIELD_NODE, AT(fnl__top_keys, model), .doc = "not read by evaluate"},
-    {"train", FNL_FIELD_NODE, AT(fnl__top_keys, train), .doc = "how it was trained"},
+     .doc = "Where samples come from."},
+    {"model", FNL_FIELD_NODE, AT(fnl__top_keys, model), .doc = "Not read by evaluate."},
+    {"train", FNL_FIELD_NODE, AT(fnl__top_keys, train), .doc = "How it was trained."},
     {NULL},
 };
 
 const struct fnl_field fnl__train_fields[] = {
     {"loss", FNL_FIELD_ENUM, AT(fnl__train_keys, loss),
      .fallback = "sparse_categorical_crossentropy", .names = fnl_loss_names,
-     .doc = "what is made small; a softmax or sigmoid at the end of the model becomes part of it"},
+     .doc = "What is made small; a softmax or sigmoid at the end of the model becomes part of it."},
     {"batch", FNL_FIELD_INT, AT(fnl__train_keys, batch), .fallback = "64", .min = 1,
-     .max = FNL_MAX_BATCH, .doc = "samples of one step"},
+     .max = FNL_MAX_BATCH, .doc = "Samples of one step."},
     {"epochs", FNL_FIELD_INT, AT(fnl__train_keys, epochs), .fallback = "10", .min = 1,
-     .max = FNL_MAX_EPOCHS, .doc = "passes over the training data"},
+     .max = FNL_MAX_EPOCHS, .doc = "Passes over the training data."},
     {"seed", FNL_FIELD_INT, AT(fnl__train_keys, seed), .fallback = "1", .max = SEED_MAX,
      .doc =
          "of initial weights, order, augmentation and dropout; the same seed gives the same run"},
     {"shuffle", FNL_FIELD_BOOL, AT(fnl__train_keys, shuffle), .fallback = "true",
-     .doc = "a new order of the training samples each epoch"},
+     .doc = "A new order of the training samples each epoch."},
     {"evaluation_batch", FNL_FIELD_INT, AT(fnl__train_keys, evaluation_batch), .fallback = "256",
-     .min = 1, .max = FNL_MAX_BATCH, .doc = "samples of one step of an evaluation"},
+     .min = 1, .max = FNL_MAX_BATCH, .doc = "Samples of one step of an evaluation."},
     {"precision", FNL_FIELD_ENUM, AT(fnl__train_keys, precision), .fallback = "float32",
      .names = precision_names,
-     .doc = "of products and activations in training; weights and evaluation stay float32"},
+     .doc = "Of products and activations in training; weights and evaluation stay float32."},
     {"device", FNL_FIELD_ENUM, AT(fnl__train_keys, device), .fallback = "auto",
-     .names = device_names, .doc = "`auto` takes the fastest; `ref` is the slow reference"},
+     .names = device_names, .doc = "`auto` takes the fastest; `ref` is the slow reference."},
     {"threads", FNL_FIELD_INT, AT(fnl__train_keys, threads), .fallback = "0", .max = FNL_MAX_SHARDS,
      .doc =
-         "worker threads; 0 times a few steps and takes the best. The batch is split among them, "
-         "so results depend on the number unless `deterministic`"},
+         "Worker threads; 0 times a few steps and takes the best. The batch is split among them, "
+         "so results depend on the number unless `deterministic`."},
     {"deterministic", FNL_FIELD_BOOL, AT(fnl__train_keys, deterministic), .fallback = "false",
-     .doc = "the same bits whatever the number of threads"},
+     .doc = "The same bits whatever the number of threads."},
     {"optimizer", FNL_FIELD_NODE, AT(fnl__train_keys, optimizer),
-     .doc = "a name (`sgd`, `adam`, `adamw`) or a map with `name`; see below"},
+     .doc = "A name (`sgd`, `adam`, `adamw`) or a map with `name`; see below."},
     {"schedule", FNL_FIELD_NODE, AT(fnl__train_keys, schedule),
      .doc =
-         "of the learning rate: a name (`constant`, `step`, `cosine`, `one_cycle`) or a map with "
-         "`name`; see below"},
+         "Of the learning rate: a name (`constant`, `step`, `cosine`, `one_cycle`) or a map with "
+         "`name`; see below."},
     {"clip_norm", FNL_FIELD_FLOAT, AT(fnl__train_keys, clip_norm), .fallback = "0", .max = 1e30,
-     .doc = "the gradients' global norm is scaled down to this; 0 is off"},
+     .doc = "The gradients' global norm is scaled down to this; 0 is off."},
     {"clip_value", FNL_FIELD_FLOAT, AT(fnl__train_keys, clip_value), .fallback = "0", .max = 1e30,
-     .doc = "each gradient is cut to plus or minus this; 0 is off"},
+     .doc = "Each gradient is cut to plus or minus this; 0 is off."},
     {"early_stopping", FNL_FIELD_NODE, AT(fnl__train_keys, early_stopping),
-     .doc = "stops when a number no longer gets better; absent: off; see below"},
+     .doc = "Stops when a number no longer gets better; absent: off; see below."},
     {"checkpoint", FNL_FIELD_NODE, AT(fnl__train_keys, checkpoint),
-     .doc = "what is saved on the way; see below"},
+     .doc = "What is saved on the way; see below."},
     {NULL},
 };
 
 #define NAME(names_)                                                                               \
     {                                                                                              \
-        "name", FNL_FIELD_ENUM, 0, .required = true, .names = (names_), .doc = "which"             \
+        "name", FNL_FIELD_ENUM, 0, .required = true, .names = (names_), .doc = "Which."            \
     }
 #define RATE(fallback_)                                                                            \
     {                                                                                              \
         "learning_rate", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, learning_rate),                  \
-            .fallback = (fallback_), .max = 1e6, .doc = "length of a step"                         \
+            .fallback = (fallback_), .max = 1e6, .doc = "Length of a step."                        \
     }
 #define ADAM_KEYS(decay_, decay_doc_)                                                              \
     {"beta_1",          FNL_FIELD_FLOAT,  AT(fnl__optimizer_keys, beta_1),                         \
-     .fallback = "0.9", .max = 0.9999999, .doc = "decay of the mean of gradients"},                \
+     .fallback = "0.9", .max = 0.9999999, .doc = "Decay of the mean of gradients."},               \
         {"beta_2",                                                                                 \
          FNL_FIELD_FLOAT,                                                                          \
          AT(fnl__optimizer_keys, beta_2),                                                          \
          .fallback = "0.999",                                                                      \
          .max = 0.9999999,                                                                         \
-         .doc = "decay of the mean of their squares"},                                             \
+         .doc = "Decay of the mean of their squares."},                                            \
         {"epsilon",                                                                                \
          FNL_FIELD_FLOAT,                                                                          \
          AT(fnl__optimizer_keys, epsilon),                                                         \
          .fallback = "1e-8",                                                                       \
          .min = 1e-30,                                                                             \
          .max = 1.0,                                                                               \
-         .doc = "added to the root of the squares; PyTorch's default (Keras: 1e-7)"},              \
+         .doc = "Added to the root of the squares; PyTorch's default (Keras: 1e-7)."},             \
     {                                                                                              \
         "weight_decay", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, weight_decay),                    \
             .fallback = (decay_), .max = 1e6, .doc = (decay_doc_)                                  \
@@ -110,24 +110,24 @@ static const struct fnl_field sgd_fields[] = {
     NAME(fnl__optimizer_names),
     RATE("0.01"),
     {"momentum", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, momentum), .fallback = "0",
-     .max = 0.9999999, .doc = "part of the last step that is added to the next"},
+     .max = 0.9999999, .doc = "Part of the last step that is added to the next."},
     {"nesterov", FNL_FIELD_BOOL, AT(fnl__optimizer_keys, nesterov), .fallback = "false",
-     .doc = "Nesterov's form of momentum"},
+     .doc = "Nesterov's form of momentum."},
     {"weight_decay", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, weight_decay), .fallback = "0",
-     .max = 1e6, .doc = "times the weight, added to the gradient"},
+     .max = 1e6, .doc = "Times the weight, added to the gradient."},
     {NULL},
 };
 static const struct fnl_field adam_fields[] = {
     NAME(fnl__optimizer_names),
     RATE("0.001"),
-    ADAM_KEYS("0", "times the weight, added to the gradient"),
+    ADAM_KEYS("0", "Times the weight, added to the gradient."),
     {NULL},
 };
 static const struct fnl_field adamw_fields[] = {
     NAME(fnl__optimizer_names),
     RATE("0.001"),
-    ADAM_KEYS("0.01", "part of the weight taken off in a step of learning rate 1, apart from the "
-                      "gradient"),
+    ADAM_KEYS("0.01", "Part of the weight taken off in a step of learning rate 1, apart from the "
+                      "gradient."),
     {NULL},
 };
 const struct fnl_field *const fnl__optimizer_fields[] = {sgd_fields, adam_fields, adamw_fields,
@@ -139,10 +139,10 @@ const struct fnl_field *const fnl__optimizer_fields[] = {sgd_fields, adam_fields
      AT(fnl_schedule, warmup_steps),                                                               \
      .fallback = "0",                                                                              \
      .max = 1e9,                                                                                   \
-     .doc = "steps in which the rate rises in a straight line to its full size"},                  \
+     .doc = "Steps in which the rate rises in a straight line to its full size."},                 \
     {                                                                                              \
         "warmup_epochs", FNL_FIELD_INT, AT(fnl_schedule, warmup_epochs),                           \
-            .fallback = "0", .max = FNL_MAX_EPOCHS, .doc = "the same in epochs"                    \
+            .fallback = "0", .max = FNL_MAX_EPOCHS, .doc = "The same in epochs."                   \
     }
 
 static const struct fnl_field constant_fields[] = {
@@ -153,29 +153,29 @@ static const struct fnl_field constant_fields[] = {
 static const struct fnl_field step_fields[] = {
     NAME(fnl__schedule_names),
     {"step_epochs", FNL_FIELD_INT, AT(fnl_schedule, step_epochs), .fallback = "10", .min = 1,
-     .max = FNL_MAX_EPOCHS, .doc = "epochs between two steps"},
+     .max = FNL_MAX_EPOCHS, .doc = "Epochs between two steps."},
     {"gamma", FNL_FIELD_FLOAT, AT(fnl_schedule, gamma), .fallback = "0.1", .min = 1e-9, .max = 1,
-     .doc = "the rate is multiplied by this at each"},
+     .doc = "The rate is multiplied by this at each."},
     WARMUP,
     {NULL},
 };
 static const struct fnl_field cosine_fields[] = {
     NAME(fnl__schedule_names),
     {"min_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, min_learning_rate), .fallback = "0",
-     .max = 1e6, .doc = "the rate at the end"},
+     .max = 1e6, .doc = "The rate at the end."},
     WARMUP,
     {NULL},
 };
 static const struct fnl_field one_cycle_fields[] = {
     NAME(fnl__schedule_names),
     {"max_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, max_learning_rate), .fallback = "0",
-     .max = 1e6, .doc = "the highest rate; 0: the optimizer's learning_rate"},
+     .max = 1e6, .doc = "The highest rate; 0: the optimizer's learning_rate."},
     {"pct_start", FNL_FIELD_FLOAT, AT(fnl_schedule, pct_start), .fallback = "0.3", .min = 0.001,
-     .max = 0.999, .doc = "part of the run in which the rate rises"},
+     .max = 0.999, .doc = "Part of the run in which the rate rises."},
     {"div_factor", FNL_FIELD_FLOAT, AT(fnl_schedule, div_factor), .fallback = "25", .min = 1,
-     .max = 1e9, .doc = "the first rate is the highest divided by this"},
+     .max = 1e9, .doc = "The first rate is the highest divided by this."},
     {"final_div_factor", FNL_FIELD_FLOAT, AT(fnl_schedule, final_div_factor), .fallback = "10000",
-     .min = 1, .max = 1e12, .doc = "the last rate is the first divided by this"},
+     .min = 1, .max = 1e12, .doc = "The last rate is the first divided by this."},
     {NULL},
 };
 const struct fnl_field *const fnl__schedule_fields[] = {constant_fields, step_fields, cosine_fields,
@@ -184,23 +184,23 @@ const struct fnl_field *const fnl__schedule_fields[] = {constant_fields, step_fi
 const struct fnl_field fnl__early_stopping_fields[] = {
     {"monitor", FNL_FIELD_ENUM, AT(fnl_early_stopping, monitor), .fallback = "val_loss",
      .names = fnl_monitor_names,
-     .doc = "the number that must get better; without validation data `loss`"},
+     .doc = "The number that must get better; without validation data `loss`."},
     {"patience", FNL_FIELD_INT, AT(fnl_early_stopping, patience), .fallback = "5",
-     .max = FNL_MAX_EPOCHS, .doc = "epochs without a better one before it stops"},
+     .max = FNL_MAX_EPOCHS, .doc = "Epochs without a better one before it stops."},
     {"min_delta", FNL_FIELD_FLOAT, AT(fnl_early_stopping, min_delta), .fallback = "0", .max = 1e30,
-     .doc = "what is less better than this is not better"},
+     .doc = "What is less better than this is not better."},
     {"restore_best", FNL_FIELD_BOOL, AT(fnl_early_stopping, restore_best), .fallback = "false",
-     .doc = "the weights of the best epoch go to model.onnx, not those of the last"},
+     .doc = "The weights of the best epoch go to model.onnx, not those of the last."},
     {NULL},
 };
 const struct fnl_field fnl__checkpoint_fields[] = {
     {"best_by", FNL_FIELD_ENUM, AT(fnl_checkpointing, best_by), .fallback = "val_loss",
      .names = fnl_monitor_names,
-     .doc = "the number that best.ckpt goes by; default: the monitor of early stopping, or "
-            "`val_loss`, without validation data `loss`"},
+     .doc = "The number that best.ckpt goes by; default: the monitor of early stopping, or "
+            "`val_loss`, without validation data `loss`."},
     {"every", FNL_FIELD_INT, AT(fnl_checkpointing, every_epochs), .fallback = "1", .min = 1,
-     .max = FNL_MAX_EPOCHS, .doc = "epochs between two writings of last.ckpt"},
+     .max = FNL_MAX_EPOCHS, .doc = "Epochs between two writings of last.ckpt."},
     {"every_seconds", FNL_FIELD_INT, AT(fnl_checkpointing, every_seconds), .fallback = "60",
-     .max = 1e7, .doc = "and seconds, inside an epoch; 0: only between epochs"},
+     .max = 1e7, .doc = "And seconds, inside an epoch; 0: only between epochs."},
     {NULL},
 };

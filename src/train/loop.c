@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -46,6 +47,12 @@ void fnl__job_note(const struct fnl__job *job, const char *format, ...)
     o->note(o->arg, text);
 }
 
+const char *fnl__job_name(const struct fnl__job *job)
+{
+    bool is_usual = strcmp(job->request->dir, FNL_TRAIN_DIR) == 0;
+    return is_usual ? job->run.id : job->run.folder;
+}
+
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err)
 {
     int rc = fnl__checkpoint_save(job->run.file[FNL__RUN_LAST], true, job->run.config_crc,
@@ -65,7 +72,7 @@ static int save_and_stop(struct fnl__job *job, struct fnl_error *err)
     }
     rc = FNL_FAIL(err, INTERRUPTED, NULL, "stopped in epoch %u after %llu of %llu batches; saved",
                   s->epoch + 1, (unsigned long long)s->batch, (unsigned long long)job->batches);
-    fnl_error_hint(err, "go on with: fournil train --resume %s", job->run.id);
+    fnl_error_hint(err, "go on with: fournil train --resume %s", fnl__job_name(job));
     return rc;
 }
 

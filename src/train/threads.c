@@ -2,9 +2,10 @@
  * under a CPU quota fewer threads are often faster than all.
  *
  * Each candidate gets a pool, fresh parameters and a plan of its own, all freed afterwards: nothing
- * is left behind in the run's parameters. Cost: about 50 ms a candidate, and there are log2(CPUs)
- * of them. The first steps are not timed (caches, page faults, the library's code generation); of
- * the rest the fastest counts, because all disturbances make a step slower. */
+ * is left behind in the run's parameters. Cost: about 50 ms a candidate (two steps, where those
+ * take longer), and there are log2(CPUs) of them. The first step is not timed (caches, page faults,
+ * the library's code generation); of the rest the fastest counts, because all disturbances make a
+ * step slower. */
 #include "train/threads.h"
 
 #include "base/clock.h"
@@ -12,10 +13,9 @@
 #include "base/mem.h"
 #include "train/evaluation.h"
 
-#define WARM_STEPS 3
-#define STEPS_MIN 5
+#define WARM_STEPS 1
 #define STEPS_MAX 200
-#define BUDGET_NS 40000000u
+#define BUDGET_NS 40000000u /* of one candidate, but one timed step at least */
 /* More threads must save at least this part of the time, else fewer do: they leave CPUs to others
  * and depend less on all of them being free. */
 #define WORTH 0.95
@@ -24,8 +24,7 @@ static int time_steps(struct fnl_exec *exec, const struct fnl_feed *feed, uint64
                       struct fnl_error *err)
 {
     uint64_t best = UINT64_MAX, spent = 0;
-    for (uint64_t i = 1; i <= STEPS_MAX && (i <= WARM_STEPS + STEPS_MIN || spent < BUDGET_NS);
-         i++) {
+    for (uint64_t i = 1; i <= WARM_STEPS + 1 || (i <= STEPS_MAX && spent < BUDGET_NS); i++) {
         struct fnl_step_result result;
         uint64_t begin = fnl_clock_ns();
         /* A rate of 0: the weights stay, so that the loss stays finite whatever the rate. */

@@ -187,7 +187,7 @@ static int test(struct fnl__job *job, struct fnl_train_result *ret, struct fnl_e
                            &ret->test, err);
     ret->has_test = rc == 0;
     if (rc == FNL_E_INTERRUPTED) { /* last.ckpt has it all: resume makes the test and the files */
-        fnl_error_hint(err, "finish with: fournil train --resume %s", job->run.id);
+        fnl_error_hint(err, "finish with: fournil train --resume %s", fnl__job_name(job));
     }
     return rc;
 }
@@ -240,7 +240,7 @@ static void add_way_on(const struct fnl__job *job, int rc, struct fnl_error *err
                        job->run.file[FNL__RUN_LAST]);
     } else if (rc == FNL_E_IO && !fnl_path_exists(job->run.file[FNL__RUN_SUMMARY])) {
         fnl_error_hint(err, "%s%sthen go on with: fournil train --resume %s", hint,
-                       hint[0] != 0 ? "; " : "", job->run.id);
+                       hint[0] != 0 ? "; " : "", fnl__job_name(job));
     }
 }
 

@@ -65,9 +65,10 @@ struct fnl_train_request {
     void *stop_arg;
     struct fnl_train_observer observer;
 };
+#define FNL_TRAIN_DIR ".fournil"
 #define FNL_TRAIN_REQUEST_INIT                                                                     \
     {                                                                                              \
-        .version = 1, .dir = ".fournil", .progress_interval_s = 0.05                               \
+        .version = 1, .dir = FNL_TRAIN_DIR, .progress_interval_s = 0.05                            \
     }
 
 struct fnl_train_result {

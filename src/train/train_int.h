@@ -24,6 +24,8 @@ struct fnl__job {
 /* loop.c: all epochs that are left. */
 int fnl__loop_run(struct fnl__job *job, struct fnl_error *err);
 
+/* What to give to --resume: the id where runs are in the usual place, else the folder. */
+const char *fnl__job_name(const struct fnl__job *job);
 /* Writes last.ckpt as of now. */
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err);
 void fnl__job_note(const struct fnl__job *job, const char *format, ...)

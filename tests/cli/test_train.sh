@@ -115,7 +115,7 @@ for signal in SIGKILL SIGINT SIGTERM; do
         check "a run killed by $signal" test "$status" -eq -9
     else
         check "a run stopped by $signal exits 130" test "$status" -eq 130
-        check "... and says how to go on" grep -q -- "--resume mnist_mlp-" "$work/stopped.err"
+        check "... and says how to go on" grep -q -- "--resume $work/stopped/runs/mnist_mlp-" "$work/stopped.err"
     fi
     stopped=$(ls "$work/stopped/runs")
     check "... has no model yet" test ! -e "$work/stopped/runs/$stopped/model.onnx"
