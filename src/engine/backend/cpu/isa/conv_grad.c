@@ -17,6 +17,8 @@
 
 /* Output rows of a block at most. */
 #define BLOCK_ROWS 64
+/* Runs of features from which on strips are faster than tiles that span several runs. */
+#define STRIP_RUN 8
 /* Kernel rows that a tile of the data gradient adds up at most. */
 #define KERNEL_ROWS 16
 /* Lines asked for in a tile at most. */
@@ -55,6 +57,17 @@ static void weights_panel(struct row_block *b, size_t group, size_t filter, floa
         FNL_K(panel_copy)(b->pixels, columns, dy, (size_t)b->s->K, win->kept);
         dy = win->kept;
         walk.step_b = FNL_PANEL;
+    }
+    if (win->run >= STRIP_RUN) {
+        const size_t lines = b->lines_a_tile * fnl_tiling(win->run).tiles;
+        for (size_t segment = 0; segment < win->segments; segment++) {
+            fnl_prefetch_lines(&b->next_dy, lines);
+            fnl_prefetch_lines(&b->next_x, lines);
+            FNL_K(strip)
+            (win->run, &walk, b->x + group * win->group_C + win->segment[segment], dy,
+             dw + segment * win->run * FNL_PANEL, b->add);
+        }
+        return;
     }
     const struct fnl_finish finish = {.add = b->add, .columns = FNL_PANEL};
     const struct fnl_tiling tiling = fnl_tiling(win->features);

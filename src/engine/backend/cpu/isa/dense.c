@@ -61,26 +61,14 @@ static void grad_weights_block(size_t samples, size_t K, size_t N, const float *
                                   .segment = &at_zero,
                                   .step_a = (ptrdiff_t)ldx,
                                   .step_b = FNL_PANEL};
-    const struct fnl_finish finish = {.add = add, .columns = FNL_PANEL};
-    const size_t panels = fnl_panels(N);
-    const struct fnl_tiling tiling = fnl_tiling(K);
-    for (size_t first = 0, first_k = 0; first < tiling.tiles;) {
-        const size_t end = min(first + FEATURES / FNL_MR, tiling.tiles);
+    const size_t panels = fnl_panels(N), blocks = (K + FEATURES - 1) / FEATURES;
+    for (size_t i = 0; i < blocks; i++) {
+        const size_t k = K * i / blocks, features = K * (i + 1) / blocks - k;
         for (size_t p = 0; p < panels; p++) {
-            for (size_t t = first, k = first_k; t < end; t++) {
-                const size_t height = fnl_tile_height(&tiling, t);
-                const float *from[FNL_MR];
-                float *to[FNL_MR];
-                for (size_t i = 0; i < height; i++, k++) {
-                    from[i] = x + k;
-                    to[i] = dw + (p * K + k) * FNL_PANEL;
-                }
-                FNL_K(tile)
-                [height](&walk, from, dy_panels + p * samples * FNL_PANEL, to, 0, &finish);
-            }
+            FNL_K(strip)
+            (features, &walk, x + k, dy_panels + p * samples * FNL_PANEL,
+             dw + (p * K + k) * FNL_PANEL, add);
         }
-        first_k += fnl_tiles_height(&tiling, first, end);
-        first = end;
     }
 }
 

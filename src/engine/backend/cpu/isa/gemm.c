@@ -201,6 +201,89 @@ fnl_tile *const FNL_K(tile)[FNL_MR + 1] = {
 #endif
 };
 
+/* Tiles of neighbouring features: row i of A is a + i, row i of y is y + i * FNL_PANEL. */
+__attribute__((always_inline)) static inline void strip(const int rows, size_t tiles,
+                                                        const struct fnl_walk *walk, const float *a,
+                                                        const float *b, float *y, bool add)
+{
+    const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
+    for (; tiles > 0; tiles--, a += rows, y += rows * FNL_PANEL) {
+        vec sum[FNL_MR][WIDTH];
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNL_UNROLL
+            for (int v = 0; v < WIDTH; v++) {
+                sum[i][v] = add ? load(y + i * FNL_PANEL + v * LANES) : (vec){0};
+            }
+        }
+        const float *b_at = b;
+        for (size_t s = 0; s < walk->segments; s++) {
+            const float *at = a + walk->segment[s];
+            for (size_t r = walk->run; r > 0; r--) {
+                vec b_row[WIDTH];
+                FNL_UNROLL
+                for (int v = 0; v < WIDTH; v++) {
+                    b_row[v] = load(b_at + v * LANES);
+                }
+                FNL_UNROLL
+                for (int i = 0; i < rows; i++) {
+                    vec x = at[i] - (vec){0};
+                    FNL_UNROLL
+                    for (int v = 0; v < WIDTH; v++) {
+                        sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);
+                    }
+                }
+                at += step_a;
+                b_at += step_b;
+            }
+        }
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
+            FNL_UNROLL
+            for (int v = 0; v < WIDTH; v++) {
+                *(vec_unaligned *)(y + i * FNL_PANEL + v * LANES) = sum[i][v];
+            }
+        }
+    }
+}
+
+#define FNL_STRIP(rows)                                                                            \
+    case rows:                                                                                     \
+        strip(rows, tiles, walk, a, b, y, add);                                                    \
+        break;
+
+static void strip_of(size_t height, size_t tiles, const struct fnl_walk *walk, const float *a,
+                     const float *b, float *y, bool add)
+{
+    switch (height) {
+        FNL_STRIP(1)
+        FNL_STRIP(2)
+#if FNL_MR >= 6
+        FNL_STRIP(3)
+        FNL_STRIP(4)
+        FNL_STRIP(5)
+        FNL_STRIP(6)
+#endif
+#if FNL_MR >= 12
+        FNL_STRIP(7)
+        FNL_STRIP(8)
+        FNL_STRIP(9)
+        FNL_STRIP(10)
+        FNL_STRIP(11)
+        FNL_STRIP(12)
+#endif
+    }
+}
+
+void FNL_K(strip)(size_t features, const struct fnl_walk *walk, const float *a, const float *b,
+                  float *y, bool add)
+{
+    const struct fnl_tiling s = fnl_tiling(features);
+    strip_of(s.height + 1, s.taller, walk, a, b, y, add);
+    const size_t done = s.taller * (s.height + 1);
+    strip_of(s.height, s.tiles - s.taller, walk, a + done, b, y + done * FNL_PANEL, add);
+}
+
 /* Steps of a panel that are kept in L1 at a time: 16 to 20 kB. */
 #define KC (320 * 16 / FNL_PANEL)
 

@@ -46,6 +46,11 @@ typedef void fnl_tile(const struct fnl_walk *walk, const float *const *a, const 
                       float *const *y, size_t column, const struct fnl_finish *finish);
 extern fnl_tile *const FNL_K(tile)[FNL_MR + 1];
 
+/* For gradients of weights: y[feature][panel] (+)= sum over steps of a[feature + offset of step] *
+ * b[step][panel], for neighbouring features, y one panel. */
+void FNL_K(strip)(size_t features, const struct fnl_walk *walk, const float *a, const float *b,
+                  float *y, bool add);
+
 /* The rows of y as products with all panels of w. */
 struct fnl_product {
     struct fnl_walk walk;
@@ -82,8 +87,8 @@ static inline size_t fnl_tiles_height(const struct fnl_tiling *s, size_t t, size
     return (end - t) * s->height + (t < taller_end ? taller_end - t : 0);
 }
 
-/* Memory that will be read soon, asked for a few lines at a time while tiles run. The hint is for L2:
- * L1 is full of what the tiles read now. */
+/* Memory that will be read soon, asked for a few lines at a time while tiles run. The hint is for
+ * L2: L1 is full of what the tiles read now. */
 struct fnl_prefetch {
     const float *at, *end;
 };
