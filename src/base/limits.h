@@ -180,7 +180,8 @@
 /* An archive once decompressed: CIFAR-10's is 184 MB. */
 #define FNL_MAX_ARCHIVE_BYTES ((size_t)1 << 30)
 
-/* Tries for one file before giving up: connections drop, and each try goes on where the last ended. */
+/* Tries for one file before giving up: connections drop, and each try goes on where the last ended.
+ */
 #define FNL_MAX_DOWNLOAD_TRIES 5
 
 #endif

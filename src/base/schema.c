@@ -15,8 +15,9 @@
 #define INTS_MAX (sizeof(((struct fnl_ints *)0)->value) / sizeof(int64_t))
 #define FLOATS_MAX (sizeof(((struct fnl_floats *)0)->value) / sizeof(double))
 #define TEXT_MAX 256
-#define KNOWN_KEYS_MAX 64 /* candidates for a suggestion; larger tables suggest from the first 64  \
-                           */
+#define KNOWN_KEYS_MAX                                                                             \
+    64 /* candidates for a suggestion; larger tables suggest from the first 64                     \
+        */
 
 /* One field being read. */
 struct reading {
