@@ -131,6 +131,35 @@ expect "a finished run is not resumed" 2 "is finished"
 run "$fournil" train --resume nothing --dir "$work/stopped"
 expect "an unknown run" 3 'no run "nothing"'
 
+# In the middle of an epoch: last.ckpt is written every second.
+rm -rf "$work/long"
+long() { # OPTIONS: one epoch of many small steps
+    run "$fournil" train "$mnist" --set train.checkpoint.every_seconds=1 --threads 1 --batch 1 \
+        --epochs 1 --json "$@"
+}
+python3 - "$fournil" "$mnist" "$work/long" <<'PY'
+import glob, subprocess, sys, time
+fournil, config, folder = sys.argv[1:4]
+child = subprocess.Popen([fournil, "train", config, "--set", "train.checkpoint.every_seconds=1",
+                          "--threads", "1", "--batch", "1", "--epochs", "1", "--dir", folder],
+                         stdout=subprocess.DEVNULL)
+while child.poll() is None and not glob.glob(folder + "/runs/*/last.ckpt"):
+    time.sleep(0.005)
+child.kill()
+child.wait()
+PY
+killed=$(ls "$work/long/runs")
+if [ -e "$work/long/runs/$killed/metrics.jsonl" ]; then
+    skip "this machine is too fast to be killed in the middle of an epoch"
+else
+    run "$fournil" train --resume "$killed" --dir "$work/long"
+    expect "killed in the middle of an epoch it goes on there" 0 "going on in epoch 1 after batch"
+    long --dir "$work/state"
+    check "... and ends with the same model" cmp "$(field model)" "$work/long/runs/$killed/model.onnx"
+    cp -r "$work/long/runs/$killed" "$work/state/runs/"
+    check "... and the same metrics" same_metrics "$killed" "$(field run)"
+fi
+
 # --- two in one folder -------------------------------------------------------------------------
 rm -rf "$work/stopped"
 status=$(stop SIGKILL)
