@@ -95,7 +95,8 @@ static int make_computed(struct fnl_splits *s, struct fnl_error *err)
                         "data.normalize: computed needs training samples");
     }
     int channels = fnl__dataset_channels(d);
-    double *mean = fnl_calloc(2 * (size_t)channels, sizeof *mean), *std = mean + channels;
+    double *mean = fnl_calloc(2 * (size_t)channels, sizeof *mean),
+           *std = mean != NULL ? mean + channels : NULL;
     uint64_t(*histogram)[256] =
         d->dtype == FNL_U8 ? fnl_calloc((size_t)channels, sizeof *histogram) : NULL;
     int rc = mean == NULL || (d->dtype == FNL_U8 && histogram == NULL) ? out_of_memory(err) : 0;
