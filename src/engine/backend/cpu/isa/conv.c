@@ -12,6 +12,9 @@
 /* Padded images held at once, in floats: a quarter of a common L2. */
 #define IMAGES_FLOATS 32768
 
+/* Windows of so few features go row by row: there the pointers to single windows cost more than the
+ * lower tiles at the end of a row. */
+#define SMALL_WINDOW 96
 /* Runs that are walked by a table of steps rather than by two loops. */
 #define SHORT_RUN 32
 
@@ -67,8 +70,8 @@ static void measure(const struct fnl_conv_shape *s, size_t n, struct fnl_window 
     w->images_at_once = w->padded ? min(max(IMAGES_FLOATS / w->image, 1), n) : n;
 }
 
-void FNL_K(conv_window)(const struct fnl_conv_shape *s, size_t n, float *scratch,
-                        struct fnl_window *w)
+void fnl_k_conv_window(const struct fnl_conv_shape *s, size_t n, float *scratch,
+                       struct fnl_window *w)
 {
     measure(s, n, w);
     ptrdiff_t *segment = (ptrdiff_t *)(void *)scratch;
@@ -96,8 +99,8 @@ size_t FNL_K(conv_scratch)(const struct fnl_conv_shape *s, size_t n)
     return table_floats(&w) + kept_floats(s, &w) + (w.padded ? w.images_at_once * w.image : 0);
 }
 
-void FNL_K(conv_pad)(const struct fnl_conv_shape *s, const struct fnl_window *w, size_t count,
-                     const float *x)
+void fnl_k_conv_pad(const struct fnl_conv_shape *s, const struct fnl_window *w, size_t count,
+                    const float *x)
 {
     const size_t top = (size_t)s->pad_top * w->row, bottom = (size_t)s->pad_bottom * w->row;
     const size_t left = (size_t)s->pad_left * w->pixel, right = (size_t)s->pad_right * w->pixel;
@@ -115,6 +118,29 @@ void FNL_K(conv_pad)(const struct fnl_conv_shape *s, const struct fnl_window *w,
         }
         memset(to, 0, bottom * sizeof(float));
         to += bottom;
+    }
+}
+
+/* As forward(), a row of output pixels at a time. */
+static void forward_rows(const struct fnl_conv_shape *s, const struct fnl_window *win, size_t count,
+                         const float *x, const float *w, const float *bias, bool relu, float *y)
+{
+    const size_t OH = (size_t)s->OH, OW = (size_t)s->OW, K = (size_t)s->K;
+    const struct fnl_walk walk = {.segments = win->segments,
+                                  .run = win->run,
+                                  .segment = win->segment,
+                                  .step = win->step,
+                                  .step_a = 1,
+                                  .step_b = FNL_PANEL};
+    for (size_t r = 0; r < count * OH; r++, y += OW * K) {
+        const float *row = x + r / OH * win->image + r % OH * (size_t)s->stride_h * win->row;
+        const float *panel = w;
+        for (size_t f = 0; f < K; f += FNL_PANEL, panel += win->features * FNL_PANEL) {
+            const struct fnl_finish finish = {
+                .relu = relu, .columns = FNL_PANEL, .bias = bias ? bias + f : NULL};
+            fnl_k_strip(OW, &walk, row, s->stride_w * (ptrdiff_t)win->pixel, panel, y + f,
+                        (ptrdiff_t)K, &finish);
+        }
     }
 }
 
@@ -148,7 +174,7 @@ static void forward(const struct fnl_conv_shape *s, const struct fnl_window *win
         for (size_t g = 0; g < (size_t)s->group; g++) {
             p.w = w + g * w_group;
             p.bias = bias ? bias + g * win->group_K : NULL;
-            FNL_K(product)(&p, rows, from, to);
+            fnl_k_product(&p, rows, from, to);
             for (size_t i = 0; g + 1 < (size_t)s->group && i < rows; i++) {
                 from[i] += win->group_C;
                 to[i] += win->group_K;
@@ -161,22 +187,25 @@ void FNL_K(conv_forward)(const struct fnl_conv_shape *s, size_t n, const float *
                          const float *bias, enum fnl_cpu_activation act, float *y, float *scratch)
 {
     struct fnl_window win;
-    FNL_K(conv_window)(s, n, scratch, &win);
+    fnl_k_conv_window(s, n, scratch, &win);
     const bool depthwise = fnl_conv_is_depthwise(s), relu = act == FNL_CPU_RELU;
     if (depthwise) {
-        FNL_K(depthwise_gather)(s, &win, w);
+        fnl_k_depthwise_gather(s, &win, w);
     }
+    const bool rows =
+        s->group == 1 && win.features <= SMALL_WINDOW && s->OW >= 4 && s->K % FNL_PANEL == 0;
     for (size_t i = 0; i < n; i += win.images_at_once) {
         const size_t count = min(win.images_at_once, n - i);
         const float *images = x + i * win.x_image;
         if (win.padded) {
-            FNL_K(conv_pad)(s, &win, count, images);
+            fnl_k_conv_pad(s, &win, count, images);
             images = win.images;
         }
         if (depthwise) {
-            FNL_K(depthwise_forward)(s, &win, count, images, bias, relu, y + i * win.y_image);
+            fnl_k_depthwise_forward(s, &win, count, images, bias, relu, y + i * win.y_image);
         } else {
-            forward(s, &win, count, images, w, bias, relu, y + i * win.y_image);
+            (rows ? forward_rows : forward)(s, &win, count, images, w, bias, relu,
+                                            y + i * win.y_image);
         }
     }
 }

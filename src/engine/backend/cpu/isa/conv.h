@@ -8,6 +8,14 @@
 
 #include "engine/backend/cpu/isa/isa.h"
 
+/* Shared by the files of this folder, one of each a build. */
+#define fnl_k_conv_window FNL_K(conv_window)
+#define fnl_k_conv_pad FNL_K(conv_pad)
+#define fnl_k_depthwise_gather FNL_K(depthwise_gather)
+#define fnl_k_depthwise_forward FNL_K(depthwise_forward)
+#define fnl_k_depthwise_grad_weights FNL_K(depthwise_grad_weights)
+#define fnl_k_depthwise_grad_image FNL_K(depthwise_grad_image)
+
 struct fnl_window {
     size_t group_C, group_K; /* channels and filters of a group */
     size_t features;         /* KH * KW * group_C = segments * run */
@@ -23,11 +31,11 @@ struct fnl_window {
 };
 
 /* Fills w, with its table and buffers in scratch; n is the most images of this call. */
-void FNL_K(conv_window)(const struct fnl_conv_shape *s, size_t n, float *scratch,
-                        struct fnl_window *w);
+void fnl_k_conv_window(const struct fnl_conv_shape *s, size_t n, float *scratch,
+                       struct fnl_window *w);
 /* count images of x, zero-padded, into w->images. */
-void FNL_K(conv_pad)(const struct fnl_conv_shape *s, const struct fnl_window *w, size_t count,
-                     const float *x);
+void fnl_k_conv_pad(const struct fnl_conv_shape *s, const struct fnl_window *w, size_t count,
+                    const float *x);
 
 /* The windows of the output pixels, one after the other, row by row, image by image. */
 struct fnl_pixels {
@@ -76,17 +84,17 @@ static inline bool fnl_conv_is_depthwise(const struct fnl_conv_shape *s)
 {
     return s->group == s->C && s->group == s->K && s->group > 1;
 }
-void FNL_K(depthwise_gather)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                             const float *w);
+void fnl_k_depthwise_gather(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                            const float *w);
 /* count images, padded if need be. */
-void FNL_K(depthwise_forward)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                              size_t count, const float *x, const float *bias, bool clip, float *y);
+void fnl_k_depthwise_forward(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                             size_t count, const float *x, const float *bias, bool clip, float *y);
 /* All n images, not padded yet. */
-void FNL_K(depthwise_grad_weights)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                                   size_t n, const float *x, const float *dy, float *dw,
-                                   bool accumulate);
+void fnl_k_depthwise_grad_weights(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                  size_t n, const float *x, const float *dy, float *dw,
+                                  bool accumulate);
 /* Adds to one image, padded if need be. */
-void FNL_K(depthwise_grad_image)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                                 const float *dy, float *dx);
+void fnl_k_depthwise_grad_image(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                const float *dy, float *dx);
 
 #endif

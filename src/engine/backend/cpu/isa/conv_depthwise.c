@@ -5,8 +5,8 @@
  * Cost: two loads a multiply-add, bound by the load ports. */
 #include "engine/backend/cpu/isa/conv.h"
 
-void FNL_K(depthwise_gather)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                             const float *w)
+void fnl_k_depthwise_gather(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                            const float *w)
 {
     const size_t C = (size_t)s->C;
     for (size_t c = 0; c < C; c++) {
@@ -21,8 +21,8 @@ static fnl_vf relu(fnl_vf v)
     return (fnl_vf)(~(v < (fnl_vf){0}) & (fnl_vi)v);
 }
 
-void FNL_K(depthwise_forward)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                              size_t count, const float *x, const float *bias, bool clip, float *y)
+void fnl_k_depthwise_forward(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                             size_t count, const float *x, const float *bias, bool clip, float *y)
 {
     const size_t C = (size_t)s->C, pixels = count * win->y_pixels;
     struct fnl_pixels at = fnl_pixels_begin(s, win, x);
@@ -72,9 +72,9 @@ static void add_products(const struct fnl_conv_shape *s, const struct fnl_window
     }
 }
 
-void FNL_K(depthwise_grad_weights)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                                   size_t n, const float *x, const float *dy, float *dw,
-                                   bool accumulate)
+void fnl_k_depthwise_grad_weights(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                  size_t n, const float *x, const float *dy, float *dw,
+                                  bool accumulate)
 {
     const size_t C = (size_t)s->C;
     memset(win->kept, 0, win->features * C * sizeof(float));
@@ -82,7 +82,7 @@ void FNL_K(depthwise_grad_weights)(const struct fnl_conv_shape *s, const struct 
         const size_t count = win->images_at_once < n - i ? win->images_at_once : n - i;
         const float *images = x + i * win->x_image;
         if (win->padded) {
-            FNL_K(conv_pad)(s, win, count, images);
+            fnl_k_conv_pad(s, win, count, images);
             images = win->images;
         }
         add_products(s, win, count, images, dy + i * win->y_image, win->kept);
@@ -97,8 +97,8 @@ void FNL_K(depthwise_grad_weights)(const struct fnl_conv_shape *s, const struct 
     }
 }
 
-void FNL_K(depthwise_grad_image)(const struct fnl_conv_shape *s, const struct fnl_window *win,
-                                 const float *dy, float *dx)
+void fnl_k_depthwise_grad_image(const struct fnl_conv_shape *s, const struct fnl_window *win,
+                                const float *dy, float *dx)
 {
     const size_t C = (size_t)s->C, pixels = win->y_pixels;
     struct fnl_pixels at = fnl_pixels_begin(s, win, dx);

@@ -54,22 +54,21 @@ static void weights_panel(struct row_block *b, size_t group, size_t filter, floa
                             .step_a = b->s->stride_w * (ptrdiff_t)win->pixel,
                             .step_b = b->s->K};
     if (columns < FNL_PANEL) {
-        FNL_K(panel_copy)(b->pixels, columns, dy, (size_t)b->s->K, win->kept);
+        fnl_k_panel_copy(b->pixels, columns, dy, (size_t)b->s->K, win->kept);
         dy = win->kept;
         walk.step_b = FNL_PANEL;
     }
+    const struct fnl_finish finish = {.add = b->add, .columns = FNL_PANEL};
     if (win->run >= STRIP_RUN) {
         const size_t lines = b->lines_a_tile * fnl_tiling(win->run).tiles;
         for (size_t segment = 0; segment < win->segments; segment++) {
             fnl_prefetch_lines(&b->next_dy, lines);
             fnl_prefetch_lines(&b->next_x, lines);
-            FNL_K(strip)
-            (win->run, &walk, b->x + group * win->group_C + win->segment[segment], dy,
-             dw + segment * win->run * FNL_PANEL, b->add);
+            fnl_k_strip(win->run, &walk, b->x + group * win->group_C + win->segment[segment], 1, dy,
+                        dw + segment * win->run * FNL_PANEL, FNL_PANEL, &finish);
         }
         return;
     }
-    const struct fnl_finish finish = {.add = b->add, .columns = FNL_PANEL};
     const struct fnl_tiling tiling = fnl_tiling(win->features);
     size_t segment = 0, at = 0; /* feature = segment * run + at */
     for (size_t t = 0, k = 0; t < tiling.tiles; t++) {
@@ -86,7 +85,7 @@ static void weights_panel(struct row_block *b, size_t group, size_t filter, floa
         }
         fnl_prefetch_lines(&b->next_dy, b->lines_a_tile);
         fnl_prefetch_lines(&b->next_x, b->lines_a_tile);
-        FNL_K(tile)[rows](&walk, from, dy, to, 0, &finish);
+        fnl_k_tile[rows](&walk, from, dy, to, 0, &finish);
     }
 }
 
@@ -138,7 +137,7 @@ static void weights(const struct fnl_conv_shape *s, const struct fnl_window *win
         fetch_rows(&b, end, next);
         b.add = add || i > 0;
         if (dbias) {
-            FNL_K(column_sums)(b.pixels, K, b.dy, K, b.add, dbias);
+            fnl_k_column_sums(b.pixels, K, b.dy, K, b.add, dbias);
         }
         float *to = dw;
         for (size_t g = 0; g < (size_t)s->group; g++) {
@@ -155,20 +154,19 @@ void FNL_K(conv_grad_weights)(const struct fnl_conv_shape *s, size_t n, const fl
                               float *scratch)
 {
     struct fnl_window win;
-    FNL_K(conv_window)(s, n, scratch, &win);
+    fnl_k_conv_window(s, n, scratch, &win);
     if (fnl_conv_is_depthwise(s)) {
         if (dbias) {
-            FNL_K(column_sums)
-            (n * win.y_pixels, (size_t)s->K, dy, (size_t)s->K, accumulate, dbias);
+            fnl_k_column_sums(n * win.y_pixels, (size_t)s->K, dy, (size_t)s->K, accumulate, dbias);
         }
-        FNL_K(depthwise_grad_weights)(s, &win, n, x, dy, dw, accumulate);
+        fnl_k_depthwise_grad_weights(s, &win, n, x, dy, dw, accumulate);
         return;
     }
     for (size_t i = 0; i < n; i += win.images_at_once) {
         const size_t count = min(win.images_at_once, n - i);
         const float *images = x + i * win.x_image;
         if (win.padded) {
-            FNL_K(conv_pad)(s, &win, count, images);
+            fnl_k_conv_pad(s, &win, count, images);
             images = win.images;
         }
         weights(s, &win, count, images, dy + i * win.y_image, dw, dbias, accumulate || i > 0);
@@ -194,9 +192,9 @@ static void transpose_weights(const struct fnl_conv_shape *s, const struct fnl_w
                 for (size_t kh = 0; kh < (size_t)s->KH; kh++) {
                     const size_t feature = (kh * parts + part) * win->run + c;
                     for (size_t f = 0; f < K; f += FNL_PANEL) {
-                        FNL_K(panel_transpose)
-                        (min(K - f, FNL_PANEL), min(win->run - c, FNL_PANEL),
-                         w + f * win->features + feature * FNL_PANEL, FNL_PANEL, to);
+                        fnl_k_panel_transpose(min(K - f, FNL_PANEL), min(win->run - c, FNL_PANEL),
+                                              w + f * win->features + feature * FNL_PANEL,
+                                              FNL_PANEL, to);
                         to += min(K - f, FNL_PANEL) * FNL_PANEL;
                     }
                 }
@@ -216,7 +214,7 @@ static void tile_overlapping(size_t rows, const struct fnl_walk *walk, const flo
     for (size_t i = 0; i < rows; i++) {
         to[i] = sums[i];
     }
-    FNL_K(tile)[rows](walk, a, b, to, 0, &finish);
+    fnl_k_tile[rows](walk, a, b, to, 0, &finish);
     for (size_t i = 0; i < rows; i++) {
         for (size_t c = 0; c < columns; c++) {
             y[i][column + c] += sums[i][c];
@@ -255,7 +253,7 @@ static void data_rows(const struct data_pass *p, const struct fnl_walk *walk, si
             for (size_t t = 0, i = 0; t < tiling.tiles; t++) {
                 const size_t height = fnl_tile_height(&tiling, t);
                 if (apart) {
-                    FNL_K(tile)[height](walk, from + i, b, to + i, column, &finish);
+                    fnl_k_tile[height](walk, from + i, b, to + i, column, &finish);
                 } else {
                     tile_overlapping(height, walk, from + i, b, to + i, column, finish.columns);
                 }
@@ -358,10 +356,10 @@ void FNL_K(conv_grad_data)(const struct fnl_conv_shape *s, size_t n, const float
                            const float *w, float *dx, float *scratch, bool first_block)
 {
     struct fnl_window win;
-    FNL_K(conv_window)(s, n, scratch, &win);
+    fnl_k_conv_window(s, n, scratch, &win);
     const bool depthwise = fnl_conv_is_depthwise(s);
     if (first_block && depthwise) {
-        FNL_K(depthwise_gather)(s, &win, w);
+        fnl_k_depthwise_gather(s, &win, w);
     } else if (first_block) {
         transpose_weights(s, &win, w);
     }
@@ -370,7 +368,7 @@ void FNL_K(conv_grad_data)(const struct fnl_conv_shape *s, size_t n, const float
         float *image = win.padded ? win.images : dx;
         memset(image, 0, win.image * sizeof(float));
         if (depthwise) {
-            FNL_K(depthwise_grad_image)(s, &win, dy, image);
+            fnl_k_depthwise_grad_image(s, &win, dy, image);
         } else {
             data_image(s, &win, dy, image);
         }

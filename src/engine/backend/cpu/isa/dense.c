@@ -30,7 +30,7 @@ static void rows_by_panels(const struct fnl_product *p, size_t M, const float *a
             from[i] = a + (ptrdiff_t)(m + i) * a_stride;
             to[i] = y + (m + i) * ldy;
         }
-        FNL_K(product)(p, rows, from, to);
+        fnl_k_product(p, rows, from, to);
         m += rows;
     }
 }
@@ -61,13 +61,13 @@ static void grad_weights_block(size_t samples, size_t K, size_t N, const float *
                                   .segment = &at_zero,
                                   .step_a = (ptrdiff_t)ldx,
                                   .step_b = FNL_PANEL};
+    const struct fnl_finish finish = {.add = add, .columns = FNL_PANEL};
     const size_t panels = fnl_panels(N), blocks = (K + FEATURES - 1) / FEATURES;
     for (size_t i = 0; i < blocks; i++) {
         const size_t k = K * i / blocks, features = K * (i + 1) / blocks - k;
         for (size_t p = 0; p < panels; p++) {
-            FNL_K(strip)
-            (features, &walk, x + k, dy_panels + p * samples * FNL_PANEL,
-             dw + (p * K + k) * FNL_PANEL, add);
+            fnl_k_strip(features, &walk, x + k, 1, dy_panels + p * samples * FNL_PANEL,
+                        dw + (p * K + k) * FNL_PANEL, FNL_PANEL, &finish);
         }
     }
 }
@@ -81,11 +81,11 @@ void FNL_K(dense_grad_weights)(size_t M, size_t K, size_t N, const float *x, siz
         const size_t m = M * b / blocks, samples = M * (b + 1) / blocks - m;
         const bool add = accumulate || b > 0;
         for (size_t n = 0; n < N; n += FNL_PANEL) {
-            FNL_K(panel_copy)
-            (samples, min(N - n, FNL_PANEL), dy + m * ldy + n, ldy, scratch + n * samples);
+            fnl_k_panel_copy(samples, min(N - n, FNL_PANEL), dy + m * ldy + n, ldy,
+                             scratch + n * samples);
         }
         if (dbias) {
-            FNL_K(column_sums)(samples, N, dy + m * ldy, ldy, add, dbias);
+            fnl_k_column_sums(samples, N, dy + m * ldy, ldy, add, dbias);
         }
         grad_weights_block(samples, K, N, x + m * ldx, ldx, scratch, dw, add);
     }
@@ -111,9 +111,9 @@ void FNL_K(dense_grad_data)(size_t M, size_t K, size_t N, const float *dy, size_
         for (size_t c = 0; c < p.N; c += FNL_PANEL) {
             /* Columns k + c of the transposed weights: rows of each panel of w. */
             for (size_t n = 0; n < N; n += FNL_PANEL) {
-                FNL_K(panel_transpose)
-                (min(N - n, FNL_PANEL), min(p.N - c, FNL_PANEL), w + n * K + (k + c) * FNL_PANEL,
-                 FNL_PANEL, scratch + c * N + n * FNL_PANEL);
+                fnl_k_panel_transpose(min(N - n, FNL_PANEL), min(p.N - c, FNL_PANEL),
+                                      w + n * K + (k + c) * FNL_PANEL, FNL_PANEL,
+                                      scratch + c * N + n * FNL_PANEL);
             }
         }
         rows_by_panels(&p, M, dy, (ptrdiff_t)ldy, dx + k, ldx);

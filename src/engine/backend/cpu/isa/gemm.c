@@ -1,6 +1,6 @@
 /* gemm.c - the micro-kernel of gemm.h, and the loops that keep its operands in cache.
  *
- * Interface: FNL_K(tile)[rows] is the micro-kernel for that many rows; FNL_K(product) multiplies up
+ * Interface: fnl_k_tile[rows] is the micro-kernel for that many rows; fnl_k_product multiplies up
  * to FNL_ROWS rows by all panels of a weight.
  *
  * Invariants
@@ -62,35 +62,13 @@ static inline vec relu(vec v)
 #endif
 }
 
-/* A tile over a whole panel. `rows` is a constant of the caller, so that the sums are registers. */
-__attribute__((always_inline)) static inline void
-whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, const float *b,
-           float *const *y, size_t column, const struct fnl_finish *finish)
+/* sum[i][] += the walk's products of the rows and b. `rows` is a constant of the caller, so that
+ * the sums are registers. */
+__attribute__((always_inline)) static inline void accumulate(const int rows, vec sum[FNL_MR][WIDTH],
+                                                             const struct fnl_walk *walk,
+                                                             const float *const *row,
+                                                             const float *b)
 {
-    vec sum[FNL_MR][WIDTH];
-    const float *row[FNL_MR];
-    FNL_UNROLL
-    for (int i = 0; i < rows; i++) {
-        row[i] = a[i];
-    }
-    if (finish->add) {
-        FNL_UNROLL
-        for (int i = 0; i < rows; i++) {
-            FNL_UNROLL
-            for (int v = 0; v < WIDTH; v++) {
-                sum[i][v] = load(y[i] + column + v * LANES);
-            }
-        }
-    } else {
-        FNL_UNROLL
-        for (int v = 0; v < WIDTH; v++) {
-            vec start = finish->bias ? load(finish->bias + v * LANES) : (vec){0};
-            FNL_UNROLL
-            for (int i = 0; i < rows; i++) {
-                sum[i][v] = start;
-            }
-        }
-    }
 #define FNL_STEP(at)                                                                               \
     do {                                                                                           \
         vec b_row[WIDTH];                                                                          \
@@ -124,20 +102,75 @@ whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, c
             }
         }
     }
-    const bool clip = finish->relu;
+#undef FNL_STEP
+}
+
+__attribute__((always_inline)) static inline void start(const int rows, vec sum[FNL_MR][WIDTH],
+                                                        const float *bias)
+{
     FNL_UNROLL
     for (int v = 0; v < WIDTH; v++) {
-        if (clip) {
+        vec first = bias ? load(bias + v * LANES) : (vec){0};
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
+            sum[i][v] = first;
+        }
+    }
+}
+
+__attribute__((always_inline)) static inline void start_from(const int rows, vec sum[FNL_MR][WIDTH],
+                                                             float *const *y)
+{
+    FNL_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FNL_UNROLL
+        for (int v = 0; v < WIDTH; v++) {
+            sum[i][v] = load(y[i] + v * LANES);
+        }
+    }
+}
+
+__attribute__((always_inline)) static inline void end(const int rows, vec sum[FNL_MR][WIDTH],
+                                                      bool clip, float *const *y)
+{
+    if (clip) {
+        FNL_UNROLL
+        for (int i = 0; i < rows; i++) {
             FNL_UNROLL
-            for (int i = 0; i < rows; i++) {
+            for (int v = 0; v < WIDTH; v++) {
                 sum[i][v] = relu(sum[i][v]);
             }
         }
+    }
+    FNL_UNROLL
+    for (int i = 0; i < rows; i++) {
         FNL_UNROLL
-        for (int i = 0; i < rows; i++) {
-            *(vec_unaligned *)(y[i] + column + v * LANES) = sum[i][v];
+        for (int v = 0; v < WIDTH; v++) {
+            *(vec_unaligned *)(y[i] + v * LANES) = sum[i][v];
         }
     }
+}
+
+/* A tile over a whole panel. */
+__attribute__((always_inline)) static inline void
+whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, const float *b,
+           float *const *y, size_t column, const struct fnl_finish *finish)
+{
+    vec sum[FNL_MR][WIDTH];
+    const float *row[FNL_MR];
+    float *to[FNL_MR];
+    FNL_UNROLL
+    for (int i = 0; i < rows; i++) {
+        row[i] = a[i];
+        to[i] = y[i] + column;
+    }
+    if (finish->add) {
+        start_from(rows, sum, to);
+    } else {
+        start(rows, sum, finish->bias);
+    }
+    accumulate(rows, sum, walk, row, b);
+    end(rows, sum, finish->relu, to);
 }
 
 /* The last, narrower panel of y: by way of a whole one on the stack. */
@@ -158,7 +191,7 @@ __attribute__((noinline)) static void edge_tile(int rows, const struct fnl_walk 
     }
     struct fnl_finish whole = *finish;
     whole.columns = FNL_PANEL;
-    FNL_K(tile)[rows](walk, a, b, to, 0, &whole);
+    fnl_k_tile[rows](walk, a, b, to, 0, &whole);
     for (int i = 0; i < rows; i++) {
         memcpy(y[i] + column, edge[i], bytes);
     }
@@ -191,7 +224,7 @@ FNL_TILE(11)
 FNL_TILE(12)
 #endif
 
-fnl_tile *const FNL_K(tile)[FNL_MR + 1] = {
+fnl_tile *const fnl_k_tile[FNL_MR + 1] = {
     NULL,   tile_1, tile_2,
 #if FNL_MR >= 6
     tile_3, tile_4, tile_5, tile_6,
@@ -201,59 +234,44 @@ fnl_tile *const FNL_K(tile)[FNL_MR + 1] = {
 #endif
 };
 
-/* Tiles of neighbouring features: row i of A is a + i, row i of y is y + i * FNL_PANEL. */
-__attribute__((always_inline)) static inline void strip(const int rows, size_t tiles,
-                                                        const struct fnl_walk *walk, const float *a,
-                                                        const float *b, float *y, bool add)
+/* Tiles one below the other: row i of A is a + i * a_row, row i of y is y + i * y_row. */
+__attribute__((always_inline)) static inline void
+strip(const int rows, size_t tiles, const struct fnl_walk *walk, const float *a, ptrdiff_t a_row,
+      const float *b, float *y, ptrdiff_t y_row, const struct fnl_finish *finish)
 {
-    const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
-    for (; tiles > 0; tiles--, a += rows, y += rows * FNL_PANEL) {
+    const bool add = finish->add, clip = finish->relu;
+    const float *bias = finish->bias;
+    for (; tiles > 0; tiles--, a += rows * a_row, y += rows * y_row) {
         vec sum[FNL_MR][WIDTH];
+        const float *row[FNL_MR];
+        float *to[FNL_MR];
         FNL_UNROLL
         for (int i = 0; i < rows; i++) {
-            FNL_UNROLL
-            for (int v = 0; v < WIDTH; v++) {
-                sum[i][v] = add ? load(y + i * FNL_PANEL + v * LANES) : (vec){0};
-            }
+            row[i] = a + i * a_row;
+            to[i] = y + i * y_row;
         }
-        const float *b_at = b;
-        for (size_t s = 0; s < walk->segments; s++) {
-            const float *at = a + walk->segment[s];
-            for (size_t r = walk->run; r > 0; r--) {
-                vec b_row[WIDTH];
-                FNL_UNROLL
-                for (int v = 0; v < WIDTH; v++) {
-                    b_row[v] = load(b_at + v * LANES);
-                }
-                FNL_UNROLL
-                for (int i = 0; i < rows; i++) {
-                    vec x = at[i] - (vec){0};
-                    FNL_UNROLL
-                    for (int v = 0; v < WIDTH; v++) {
-                        sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);
-                    }
-                }
-                at += step_a;
-                b_at += step_b;
-            }
+        if (add) {
+            start_from(rows, sum, to);
+        } else {
+            start(rows, sum, bias);
         }
-        FNL_UNROLL
-        for (int i = 0; i < rows; i++) {
-            FNL_UNROLL
-            for (int v = 0; v < WIDTH; v++) {
-                *(vec_unaligned *)(y + i * FNL_PANEL + v * LANES) = sum[i][v];
-            }
-        }
+        accumulate(rows, sum, walk, row, b);
+        end(rows, sum, clip, to);
     }
 }
 
 #define FNL_STRIP(rows)                                                                            \
     case rows:                                                                                     \
-        strip(rows, tiles, walk, a, b, y, add);                                                    \
+        if (a_row == 1 && y_row == FNL_PANEL) {                                                    \
+            strip(rows, tiles, walk, a, 1, b, y, FNL_PANEL, finish);                               \
+        } else {                                                                                   \
+            strip(rows, tiles, walk, a, a_row, b, y, y_row, finish);                               \
+        }                                                                                          \
         break;
 
 static void strip_of(size_t height, size_t tiles, const struct fnl_walk *walk, const float *a,
-                     const float *b, float *y, bool add)
+                     ptrdiff_t a_row, const float *b, float *y, ptrdiff_t y_row,
+                     const struct fnl_finish *finish)
 {
     switch (height) {
         FNL_STRIP(1)
@@ -275,13 +293,14 @@ static void strip_of(size_t height, size_t tiles, const struct fnl_walk *walk, c
     }
 }
 
-void FNL_K(strip)(size_t features, const struct fnl_walk *walk, const float *a, const float *b,
-                  float *y, bool add)
+void fnl_k_strip(size_t rows, const struct fnl_walk *walk, const float *a, ptrdiff_t a_row,
+                 const float *b, float *y, ptrdiff_t y_row, const struct fnl_finish *finish)
 {
-    const struct fnl_tiling s = fnl_tiling(features);
-    strip_of(s.height + 1, s.taller, walk, a, b, y, add);
-    const size_t done = s.taller * (s.height + 1);
-    strip_of(s.height, s.tiles - s.taller, walk, a + done, b, y + done * FNL_PANEL, add);
+    const struct fnl_tiling s = fnl_tiling(rows);
+    const ptrdiff_t done = (ptrdiff_t)(s.taller * (s.height + 1));
+    strip_of(s.height + 1, s.taller, walk, a, a_row, b, y, y_row, finish);
+    strip_of(s.height, s.tiles - s.taller, walk, a + done * a_row, a_row, b, y + done * y_row,
+             y_row, finish);
 }
 
 /* Steps of a panel that are kept in L1 at a time: 16 to 20 kB. */
@@ -310,14 +329,13 @@ static void block(const struct fnl_product *p, const struct fnl_walk *walk, cons
         }
         for (size_t t = 0, i = 0; t < tiling.tiles; t++) {
             const size_t height = fnl_tile_height(&tiling, t);
-            FNL_K(tile)[height](walk, a + i, w, y + i, column, &finish);
+            fnl_k_tile[height](walk, a + i, w, y + i, column, &finish);
             i += height;
         }
     }
 }
 
-void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const *a,
-                    float *const *y)
+void fnl_k_product(const struct fnl_product *p, size_t rows, const float *const *a, float *const *y)
 {
     const struct fnl_walk *whole = &p->walk;
     struct fnl_walk part = *whole;

@@ -12,6 +12,11 @@
 
 #include "engine/backend/cpu/isa/isa.h"
 
+/* Shared by the files of this folder, one of each a build. */
+#define fnl_k_tile FNL_K(tile)
+#define fnl_k_strip FNL_K(strip)
+#define fnl_k_product FNL_K(product)
+
 /* Rows of a tile: as many as the registers hold accumulators for, two vectors a row. */
 #if defined(__AVX512F__)
 #define FNL_MR 12
@@ -44,12 +49,14 @@ struct fnl_finish {
 /* One tile of `rows` (1 to FNL_MR) rows: y[i][0..columns). */
 typedef void fnl_tile(const struct fnl_walk *walk, const float *const *a, const float *b,
                       float *const *y, size_t column, const struct fnl_finish *finish);
-extern fnl_tile *const FNL_K(tile)[FNL_MR + 1];
+extern fnl_tile *const fnl_k_tile[FNL_MR + 1];
 
-/* For gradients of weights: y[feature][panel] (+)= sum over steps of a[feature + offset of step] *
- * b[step][panel], for neighbouring features, y one panel. */
-void FNL_K(strip)(size_t features, const struct fnl_walk *walk, const float *a, const float *b,
-                  float *y, bool add);
+/* Tiles one below the other, without pointers to each row: row i of A at a + i * a_row, row i of y,
+ * one whole panel (finish->columns is not looked at), at y + i * y_row. Cheaper than tiles where
+ * the sums are short: neighbouring features in gradients of weights, neighbouring pixels of small
+ * windows. */
+void fnl_k_strip(size_t rows, const struct fnl_walk *walk, const float *a, ptrdiff_t a_row,
+                 const float *b, float *y, ptrdiff_t y_row, const struct fnl_finish *finish);
 
 /* The rows of y as products with all panels of w. */
 struct fnl_product {
@@ -60,8 +67,8 @@ struct fnl_product {
     bool relu, add;
 };
 /* rows <= FNL_ROWS; y[i][0..N). */
-void FNL_K(product)(const struct fnl_product *p, size_t rows, const float *const *a,
-                    float *const *y);
+void fnl_k_product(const struct fnl_product *p, size_t rows, const float *const *a,
+                   float *const *y);
 
 /* Rows split into the fewest tiles, of nearly equal height: the first `taller` have one row more. A
  * tile of 2 rows costs nearly as much as one of 6, so 32 rows are 6 + 6 + 5 + 5 + 5 + 5. */

@@ -7,7 +7,7 @@
 #include "engine/backend/cpu/isa/panel.h"
 #include "engine/backend/cpu/isa/kernel_list.h"
 
-void FNL_K(panel_copy)(size_t rows, size_t columns, const float *from, size_t ld, float *to)
+void fnl_k_panel_copy(size_t rows, size_t columns, const float *from, size_t ld, float *to)
 {
     if (columns == FNL_PANEL) {
         for (size_t r = 0; r < rows; r++, from += ld, to += FNL_PANEL) {
@@ -50,7 +50,7 @@ static void transpose_8x8(const float *from, size_t ld, float *to)
 }
 #endif
 
-void FNL_K(panel_transpose)(size_t rows, size_t columns, const float *from, size_t ld, float *to)
+void fnl_k_panel_transpose(size_t rows, size_t columns, const float *from, size_t ld, float *to)
 {
     size_t whole_rows = 0, whole_columns = 0;
 #if defined(__AVX2__)
@@ -72,8 +72,8 @@ void FNL_K(panel_transpose)(size_t rows, size_t columns, const float *from, size
     }
 }
 
-void FNL_K(column_sums)(size_t rows, size_t columns, const float *from, size_t ld, bool add,
-                        float *sums)
+void fnl_k_column_sums(size_t rows, size_t columns, const float *from, size_t ld, bool add,
+                       float *sums)
 {
     size_t c = 0;
     for (; c + 2 * FNL_VL <= columns; c += 2 * FNL_VL) {
@@ -112,9 +112,9 @@ void FNL_K(panel_pack)(size_t K, size_t N, const float *plain, ptrdiff_t stride_
         const size_t columns = N - n < FNL_PANEL ? N - n : FNL_PANEL;
         const float *from = plain + (ptrdiff_t)n * stride_n;
         if (stride_n == 1 && stride_k >= 0) {
-            FNL_K(panel_copy)(K, columns, from, (size_t)stride_k, panels);
+            fnl_k_panel_copy(K, columns, from, (size_t)stride_k, panels);
         } else if (stride_k == 1 && stride_n >= 0) {
-            FNL_K(panel_transpose)(K, columns, from, (size_t)stride_n, panels);
+            fnl_k_panel_transpose(K, columns, from, (size_t)stride_n, panels);
         } else {
             for (size_t k = 0; k < K; k++) {
                 for (size_t c = 0; c < FNL_PANEL; c++) {
