@@ -1,0 +1,19 @@
+"""pytorch_models - the networks of examples/*.yaml as PyTorch users write them, with their optimisers."""
+import torch
+from torch import nn
+
+BATCH = {"mlp": 64, "cnn": 32}
+
+
+def make_network(model):
+    if model == "mlp":
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3),
+                         nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2304, 64), nn.ReLU(),
+                         nn.Linear(64, 10))
+
+
+def make_optimizer(model, parameters, **options):
+    if model == "mlp":
+        return torch.optim.SGD(parameters, lr=0.01, **options)
+    return torch.optim.Adam(parameters, lr=0.001, **options)
