@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/cmd.h"
 #include "cli/print.h"
+#include "train/device.h"
 #include "train/report.h"
 
 /* A larger matrix does not fit a terminal; --json has it. */
@@ -15,14 +16,14 @@
 struct evaluate_options {
     bool json;
     const char *data;
-    int split, device;
+    const char *device;
+    int split;
     int64_t threads, batch;
     struct fnl_opt_list set;
 };
 
-static const char *const device_names[] = {"auto", "cpu", "ref", NULL};
 static const char *const split_names[] = {"test", "validation", "train", NULL};
-static const struct evaluate_options defaults = {0};
+static const struct evaluate_options defaults = {.device = "auto"};
 
 static const struct fnl_opt options[] = {
     {"data", 0, FNL_OPT_STRING, offsetof(struct evaluate_options, data), "CONFIG.yaml",
@@ -33,8 +34,8 @@ static const struct fnl_opt options[] = {
      "set a key of the configuration, such as data.limit=1000"},
     {"batch", 0, FNL_OPT_INT, offsetof(struct evaluate_options, batch), "N",
      "samples of one step (default: the model's own)", .min = 1, .max = FNL_MAX_BATCH},
-    {"device", 0, FNL_OPT_ENUM, offsetof(struct evaluate_options, device), NULL,
-     "where to evaluate", .names = device_names},
+    {"device", 0, FNL_OPT_STRING, offsetof(struct evaluate_options, device), "DEVICE",
+     "where to evaluate: auto, cpu, or ref (slow reference)"},
     {"threads", 0, FNL_OPT_INT, offsetof(struct evaluate_options, threads), "N",
      "worker threads (default: all CPUs); the result is the same", .min = 1, .max = FNL_MAX_SHARDS},
     {"json", 0, FNL_OPT_FLAG, offsetof(struct evaluate_options, json), NULL,
@@ -159,12 +160,15 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     request.assignments = o->set.value;
     request.assignment_count = o->set.count;
     request.split = o->split;
-    request.device = o->device;
     request.threads = (int)o->threads;
     request.batch = o->batch;
     request.stop = stop;
+    int rc = fnl_train_device_option("--device", o->device, &request.device, err);
+    if (rc != 0) {
+        return rc;
+    }
     fnl_interrupt_install();
-    int rc = fnl_evaluate(&request, &result, err);
+    rc = fnl_evaluate(&request, &result, err);
     if (rc != 0) {
         return rc;
     }

@@ -8,6 +8,7 @@
 #include "cli/cmd.h"
 #include "cli/print.h"
 #include "cli/train_view.h"
+#include "train/device.h"
 
 #define ASSIGNMENT_BYTES 64
 #define FLAGS_MAX 5 /* flags that are assignments */
@@ -23,7 +24,7 @@ static const struct train_options defaults = {0};
 
 static const struct fnl_opt options[] = {
     {"device", 0, FNL_OPT_STRING, offsetof(struct train_options, device), "DEVICE",
-     "where to train: auto, cpu, or ref (slow reference)"},
+     "where to train: auto, cpu, or ref (slow reference); see fournil devices"},
     {"threads", 0, FNL_OPT_INT, offsetof(struct train_options, threads), "N",
      "worker threads; by default a few steps are timed and the best number is taken", .min = 1,
      .max = FNL_MAX_SHARDS},
@@ -114,6 +115,13 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     if (config == NULL && o->resume == NULL) {
         return FNL_FAIL(err, INVALID, "fournil train CONFIG.yaml, or fournil train --resume RUN",
                         "train: no configuration given");
+    }
+    int device = 0; /* looked at here so that a mistake is one of the option, not of a key */
+    if (o->device != NULL) {
+        int wrong = fnl_train_device_option("--device", o->device, &device, err);
+        if (wrong != 0) {
+            return wrong;
+        }
     }
     struct assignments assignments = {0};
     collect(o, &assignments);

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "train/config_int.h"
+#include "train/device.h"
 
 /* A key that is a name, or a map with `name` and the keys of that kind: `optimizer: adam` or
  * `optimizer: {name: adam, epsilon: 1e-7}`. fields: one table per kind. */
@@ -153,7 +154,24 @@ static int read_stopping(struct fnl_train_config *c, const struct fnl__train_key
     return 0;
 }
 
-static int read_train(struct fnl_train_config *c, struct fnl_error *err)
+/* An evaluation does not go where the training went: a device that is not here is no matter. */
+static int read_device(struct fnl_train_config *c, const char *name, bool data_only,
+                       struct fnl_error *err)
+{
+    struct fnl_error why = FNL_ERROR_INIT;
+    int rc = fnl_train_device_parse(name, &c->device, &why);
+    if (rc == 0 || (rc == FNL_E_DEVICE && data_only)) {
+        return 0;
+    }
+    (void)fnl_yaml_fail(c->doc, fnl_yaml_get(c->train_node, "device"), why.hint, err,
+                        "train.device: %s", why.message);
+    if (err != NULL) {
+        err->code = rc;
+    }
+    return rc;
+}
+
+static int read_train(struct fnl_train_config *c, bool data_only, struct fnl_error *err)
 {
     struct fnl__train_keys k = {0};
     int rc = fnl_schema_read(c->doc, c->train_node, "train", fnl__train_fields, &c->arena, &k, err);
@@ -162,7 +180,6 @@ static int read_train(struct fnl_train_config *c, struct fnl_error *err)
     }
     c->loss = k.loss;
     c->precision = k.precision;
-    c->device = k.device;
     c->batch = k.batch;
     c->evaluation_batch = k.evaluation_batch;
     c->epochs = k.epochs;
@@ -170,7 +187,8 @@ static int read_train(struct fnl_train_config *c, struct fnl_error *err)
     c->threads = k.threads;
     c->shuffle = k.shuffle;
     c->deterministic = k.deterministic;
-    rc = read_optimizer(c, &k, err);
+    rc = read_device(c, k.device, data_only, err);
+    rc = rc != 0 ? rc : read_optimizer(c, &k, err);
     rc = rc != 0 ? rc : read_schedule(c, &k, err);
     return rc != 0 ? rc : read_stopping(c, &k, err);
 }
@@ -187,7 +205,7 @@ static int read_sections(struct fnl_train_config *c, bool data_only, struct fnl_
     c->data_node = top.data;
     c->layers = top.model;
     c->train_node = top.train;
-    rc = read_train(c, err);
+    rc = read_train(c, data_only, err);
     if (rc != 0) {
         return rc;
     }

@@ -10,7 +10,8 @@ struct fnl__top_keys {
     struct fnl_yaml_node *data, *model, *train;
 };
 struct fnl__train_keys {
-    int loss, precision, device;
+    int loss, precision;
+    const char *device;
     int64_t batch, evaluation_batch, epochs, seed, threads;
     bool shuffle, deterministic;
     double clip_norm, clip_value;
