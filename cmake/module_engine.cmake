@@ -19,3 +19,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   fnl_kernels(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
   target_compile_definitions(fnl_engine PRIVATE FNL_HAVE_X86_KERNELS=1)
 endif()
+
+# bench/kernels: `ninja floor && taskset -c 1 ./floor`, where the peers' libraries are installed.
+find_library(FNL_ONEDNN dnnl)
+find_library(FNL_OPENBLAS NAMES openblas libopenblas.so.0)
+mark_as_advanced(FNL_ONEDNN FNL_OPENBLAS)
+if(FNL_ONEDNN AND FNL_OPENBLAS)
+  file(GLOB bench_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/kernels/*.c)
+  add_executable(floor EXCLUDE_FROM_ALL ${bench_sources})
+  target_link_libraries(floor PRIVATE fnl_engine ${FNL_ONEDNN} ${FNL_OPENBLAS} m)
+endif()

@@ -1,7 +1,7 @@
 /* floor.c - how near our dense and convolution kernels come to the CPU's peak, beside oneDNN and
  * OpenBLAS on the same shapes, one thread each, in turn.
  *
- * usage: floor [TEXT]: only shapes with TEXT in their name. Pin it: taskset -c 1 floor. For each
+ * usage: ninja floor && taskset -c 1 ./floor [TEXT]: only shapes with TEXT in their name. For each
  * shape every program runs in turn ROUNDS times, at least ROUND_S seconds a time; the fastest round
  * counts, because what disturbs a round only ever slows it. The peak is measured in the same way by
  * a loop of independent multiply-adds. */

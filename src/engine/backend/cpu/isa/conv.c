@@ -15,9 +15,6 @@
 /* Windows of so few features go row by row: there the pointers to single windows cost more than the
  * lower tiles at the end of a row. */
 #define SMALL_WINDOW 96
-/* Runs that are walked by a table of steps rather than by two loops. */
-#define SHORT_RUN 32
-
 static size_t min(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -35,8 +32,7 @@ static size_t round_up(size_t floats)
 
 static size_t table_floats(const struct fnl_window *w)
 {
-    const size_t steps = w->run <= SHORT_RUN ? w->features : 0;
-    return round_up((w->segments + steps) * sizeof(ptrdiff_t) / sizeof(float));
+    return round_up(w->segments * sizeof(ptrdiff_t) / sizeof(float));
 }
 
 /* What the gradients keep in scratch: a panel of dy for a block of pixels, the transposed weights
@@ -81,13 +77,6 @@ void fnl_k_conv_window(const struct fnl_conv_shape *s, size_t n, float *scratch,
                                  i % per_row * (size_t)s->dilation_w * w->pixel);
     }
     w->segment = segment;
-    if (w->run <= SHORT_RUN) {
-        ptrdiff_t *step = segment + w->segments;
-        for (size_t k = 0; k < w->features; k++) {
-            step[k] = segment[k / w->run] + (ptrdiff_t)(k % w->run);
-        }
-        w->step = step;
-    }
     w->kept = scratch + table_floats(w);
     w->images = w->kept + kept_floats(s, w);
 }
@@ -129,7 +118,6 @@ static void forward_rows(const struct fnl_conv_shape *s, const struct fnl_window
     const struct fnl_walk walk = {.segments = win->segments,
                                   .run = win->run,
                                   .segment = win->segment,
-                                  .step = win->step,
                                   .step_a = 1,
                                   .step_b = FNL_PANEL};
     for (size_t r = 0; r < count * OH; r++, y += OW * K) {
@@ -153,7 +141,6 @@ static void forward(const struct fnl_conv_shape *s, const struct fnl_window *win
     struct fnl_product p = {.walk = {.segments = win->segments,
                                      .run = win->run,
                                      .segment = win->segment,
-                                     .step = win->step,
                                      .step_a = 1,
                                      .step_b = FNL_PANEL},
                             .N = win->group_K,

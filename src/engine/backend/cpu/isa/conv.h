@@ -21,7 +21,6 @@ struct fnl_window {
     size_t features;         /* KH * KW * group_C = segments * run */
     size_t segments, run;
     const ptrdiff_t *segment; /* [segments]: offset of each from the window's first float */
-    const ptrdiff_t *step;    /* [features]: offset of each feature, or NULL for long runs */
     size_t pixel, row, image; /* floats of a pixel, row, image as the windows see it */
     size_t x_image, y_image;  /* floats of an image, unpadded, and of its output */
     size_t y_pixels;          /* OH * OW */

@@ -69,40 +69,27 @@ __attribute__((always_inline)) static inline void accumulate(const int rows, vec
                                                              const float *const *row,
                                                              const float *b)
 {
-#define FNL_STEP(at)                                                                               \
-    do {                                                                                           \
-        vec b_row[WIDTH];                                                                          \
-        FNL_UNROLL                                                                                 \
-        for (int v = 0; v < WIDTH; v++) {                                                          \
-            b_row[v] = load(b + v * LANES);                                                        \
-        }                                                                                          \
-        FNL_UNROLL                                                                                 \
-        for (int i = 0; i < rows; i++) {                                                           \
-            vec x = row[i][at] - (vec){0};                                                         \
-            FNL_UNROLL                                                                             \
-            for (int v = 0; v < WIDTH; v++) {                                                      \
-                sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);                                  \
-            }                                                                                      \
-        }                                                                                          \
-    } while (0)
     const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
-    if (walk->step) {
-        const ptrdiff_t *end = walk->step + walk->segments * walk->run;
-        for (const ptrdiff_t *step = walk->step; step < end; step++) {
-            FNL_STEP(*step);
+    for (size_t s = 0; s < walk->segments; s++) {
+        ptrdiff_t at = walk->segment[s];
+        for (size_t r = walk->run; r > 0; r--) {
+            vec b_row[WIDTH];
+            FNL_UNROLL
+            for (int v = 0; v < WIDTH; v++) {
+                b_row[v] = load(b + v * LANES);
+            }
+            FNL_UNROLL
+            for (int i = 0; i < rows; i++) {
+                vec x = row[i][at] - (vec){0};
+                FNL_UNROLL
+                for (int v = 0; v < WIDTH; v++) {
+                    sum[i][v] = multiply_add(x, b_row[v], sum[i][v]);
+                }
+            }
+            at += step_a;
             b += step_b;
         }
-    } else {
-        for (size_t s = 0; s < walk->segments; s++) {
-            ptrdiff_t at = walk->segment[s];
-            for (size_t r = walk->run; r > 0; r--) {
-                FNL_STEP(at);
-                at += step_a;
-                b += step_b;
-            }
-        }
     }
-#undef FNL_STEP
 }
 
 __attribute__((always_inline)) static inline void start(const int rows, vec sum[FNL_MR][WIDTH],
@@ -348,7 +335,6 @@ void fnl_k_product(const struct fnl_product *p, size_t rows, const float *const 
             size_t begin = whole->segments * k / blocks, end = whole->segments * (k + 1) / blocks;
             part.segment = whole->segment + begin;
             part.segments = end - begin;
-            part.step = whole->step ? whole->step + begin * whole->run : NULL;
             block(p, &part, w, k == 0, k + 1 == blocks, rows, a, y);
             w += part.segments * part.run * FNL_PANEL;
         }

@@ -34,8 +34,6 @@ struct fnl_walk {
     size_t segments, run;
     const ptrdiff_t *segment; /* [segments]: offset in A of each segment's first step */
     ptrdiff_t step_a, step_b; /* floats from one step to the next */
-    const ptrdiff_t *step;    /* [segments * run]: the offset of each step, or NULL. For short runs:
-                                 one loop is cheaper than two, though it loads the offset too */
 };
 
 /* What becomes of a tile. */
