@@ -50,3 +50,20 @@ const char *fnl_duration_text(double seconds, char out[32])
     }
     return out;
 }
+
+const char *fnl_duration_short(double seconds, char out[32])
+{
+    if (!isfinite(seconds) || seconds < 59.95) {
+        return fnl_duration_text(seconds, out);
+    }
+    if (seconds < 3599.5) {
+        long s = lround(seconds);
+        (void)snprintf(out, TEXT_SIZE, "%ldm%02lds", s / 60, s % 60);
+    } else if (seconds < 9999 * 3600.0) {
+        long m = lround(seconds / 60);
+        (void)snprintf(out, TEXT_SIZE, "%ldh%02ldm", m / 60, m % 60);
+    } else {
+        (void)snprintf(out, TEXT_SIZE, "long");
+    }
+    return out;
+}

@@ -71,8 +71,10 @@ void fnl_print_error(const struct fnl_error *err)
 {
     fflush(stdout);
     fputs("fournil: ", stderr);
-    fnl_print_styled(stderr, FNL_STYLE_RED, "error:");
-    fputc(' ', stderr);
+    if (err->code != FNL_E_INTERRUPTED) { /* the user's own wish */
+        fnl_print_styled(stderr, FNL_STYLE_RED, "error:");
+        fputc(' ', stderr);
+    }
     print_clean(stderr, err->message[0] != '\0' ? err->message : fnl_code_text(err->code));
     fputc('\n', stderr);
     if (err->hint[0] != '\0') {

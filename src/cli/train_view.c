@@ -63,11 +63,11 @@ static void show_start(void *arg, const struct fnl_train_start *s)
                (unsigned long long)s->first_batch, (unsigned long long)s->batches);
     }
     puts("");
-    fnl_print_styled(stdout, FNL_STYLE_BOLD,
-                     v->has_validation
-                         ? "  epoch     loss  accuracy  val_loss  val_accuracy   samples/s      "
-                           "time      left"
-                         : "  epoch     loss  accuracy   samples/s      time      left");
+    fnl_print_styled(
+        stdout, FNL_STYLE_BOLD,
+        v->has_validation
+            ? "  epoch     loss  accuracy  val_loss  val_accuracy  samples/s     time     left"
+            : "  epoch     loss  accuracy  samples/s     time     left");
     puts("");
     (void)fflush(stdout);
 }
@@ -147,9 +147,9 @@ static void show_epoch(void *arg, const struct fnl_epoch *e, double eta_s)
         cell(&line, 14, e->val_accuracy);
     }
     uint64_t rate = isnan(e->samples_per_s) ? 0 : (uint64_t)e->samples_per_s;
-    (void)fnl_buf_printf(&line, "%12s", thousands(rate, text));
-    (void)fnl_buf_printf(&line, "%10s", fnl_duration_text(e->seconds, text));
-    (void)fnl_buf_printf(&line, "%10s", isnan(eta_s) ? "-" : fnl_duration_text(eta_s, text));
+    (void)fnl_buf_printf(&line, "%11s", thousands(rate, text));
+    (void)fnl_buf_printf(&line, "%9s", fnl_duration_short(e->seconds, text));
+    (void)fnl_buf_printf(&line, "%9s", isnan(eta_s) ? "-" : fnl_duration_short(eta_s, text));
     put_line(v, &line);
 }
 

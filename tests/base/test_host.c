@@ -49,6 +49,24 @@ static void times_and_durations_have_texts(void **state)
     }
 }
 
+static void short_durations_fit_a_column(void **state)
+{
+    (void)state;
+    char out[32];
+    static const struct {
+        double seconds;
+        const char *text;
+    } cases[] = {
+        {0.85, "850 ms"},  {59.94, "59.9 s"},         {59.96, "1m00s"}, {3599.4, "59m59s"},
+        {3599.6, "1h00m"}, {9998 * 3600, "9998h00m"}, {1e11, "long"},   {-1, "unknown"},
+        {NAN, "unknown"},  {INFINITY, "unknown"},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        assert_string_equal(fnl_duration_short(cases[i].seconds, out), cases[i].text);
+        assert_true(strlen(out) <= 8);
+    }
+}
+
 static void integers_are_parsed_strictly(void **state)
 {
     (void)state;
@@ -309,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clocks_go_on),
         cmocka_unit_test(times_and_durations_have_texts),
+        cmocka_unit_test(short_durations_fit_a_column),
         cmocka_unit_test(integers_are_parsed_strictly),
         cmocka_unit_test(numbers_are_parsed_strictly),
         cmocka_unit_test(only_well_formed_utf8_is_valid),
