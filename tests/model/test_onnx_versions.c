@@ -154,13 +154,15 @@ static void axes_come_as_attribute_or_input(void **state)
                  {"ReduceSum", 13, true},
                  {"ReduceMean", 13, false},
                  {"ReduceMean", 18, true}};
+    /* The crafted message points to these until it is parsed: they outlive the blocks. */
+    int64_t count[] = {2}, axes[] = {-1, 1};
     for (size_t i = 0; i < 4; i++) {
         craft_begin(&craft, cases[i].opset, 4, image);
         size_t n = craft_node(&craft, cases[i].op, cases[i].as_input ? "x a" : "x", "y");
         if (cases[i].as_input) {
-            craft_tensor(&craft, "a", TYPE(INT64), 1, (int64_t[]){2}, (int64_t[]){-1, 1}, 16);
+            craft_tensor(&craft, "a", TYPE(INT64), 1, count, axes, sizeof axes);
         } else {
-            craft_ints(&craft, n, "axes", 2, (int64_t[]){-1, 1});
+            craft_ints(&craft, n, "axes", 2, axes);
         }
         craft_int(&craft, n, "keepdims", 0);
         struct fnl_graph *g = craft_must_parse(&craft);
