@@ -19,10 +19,25 @@
  * 2008), less the packing of A. */
 #include "engine/backend/cpu/isa/gemm.h"
 
-#if defined(__clang__)
+/* The number of rows is a constant in each tile, the loops over rows and vectors are unrolled, and
+ * so the sums are registers. Not where a sanitizer watches each access: compilers need minutes
+ * then. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FNL_WATCHED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FNL_WATCHED
+#endif
+#if defined(FNL_WATCHED)
+#define FNL_UNROLL
+#define FNL_INLINE __attribute__((noinline)) static
+#elif defined(__clang__)
 #define FNL_UNROLL _Pragma("clang loop unroll(full)")
+#define FNL_INLINE __attribute__((always_inline)) static inline
 #else
 #define FNL_UNROLL _Pragma("GCC unroll 16")
+#define FNL_INLINE __attribute__((always_inline)) static inline
 #endif
 
 /* A vector of one register, and how many make a panel row. */
@@ -64,10 +79,8 @@ static inline vec relu(vec v)
 
 /* sum[i][] += the walk's products of the rows and b. `rows` is a constant of the caller, so that
  * the sums are registers. */
-__attribute__((always_inline)) static inline void accumulate(const int rows, vec sum[FNL_MR][WIDTH],
-                                                             const struct fnl_walk *walk,
-                                                             const float *const *row,
-                                                             const float *b)
+FNL_INLINE void accumulate(const int rows, vec sum[FNL_MR][WIDTH], const struct fnl_walk *walk,
+                           const float *const *row, const float *b)
 {
     const ptrdiff_t step_a = walk->step_a, step_b = walk->step_b;
     for (size_t s = 0; s < walk->segments; s++) {
@@ -92,8 +105,7 @@ __attribute__((always_inline)) static inline void accumulate(const int rows, vec
     }
 }
 
-__attribute__((always_inline)) static inline void start(const int rows, vec sum[FNL_MR][WIDTH],
-                                                        const float *bias)
+FNL_INLINE void start(const int rows, vec sum[FNL_MR][WIDTH], const float *bias)
 {
     FNL_UNROLL
     for (int v = 0; v < WIDTH; v++) {
@@ -105,8 +117,7 @@ __attribute__((always_inline)) static inline void start(const int rows, vec sum[
     }
 }
 
-__attribute__((always_inline)) static inline void start_from(const int rows, vec sum[FNL_MR][WIDTH],
-                                                             float *const *y)
+FNL_INLINE void start_from(const int rows, vec sum[FNL_MR][WIDTH], float *const *y)
 {
     FNL_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -117,8 +128,7 @@ __attribute__((always_inline)) static inline void start_from(const int rows, vec
     }
 }
 
-__attribute__((always_inline)) static inline void end(const int rows, vec sum[FNL_MR][WIDTH],
-                                                      bool clip, float *const *y)
+FNL_INLINE void end(const int rows, vec sum[FNL_MR][WIDTH], bool clip, float *const *y)
 {
     if (clip) {
         FNL_UNROLL
@@ -139,9 +149,9 @@ __attribute__((always_inline)) static inline void end(const int rows, vec sum[FN
 }
 
 /* A tile over a whole panel. */
-__attribute__((always_inline)) static inline void
-whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a, const float *b,
-           float *const *y, size_t column, const struct fnl_finish *finish)
+FNL_INLINE void whole_tile(const int rows, const struct fnl_walk *walk, const float *const *a,
+                           const float *b, float *const *y, size_t column,
+                           const struct fnl_finish *finish)
 {
     vec sum[FNL_MR][WIDTH];
     const float *row[FNL_MR];
@@ -222,9 +232,9 @@ fnl_tile *const fnl_k_tile[FNL_MR + 1] = {
 };
 
 /* Tiles one below the other: row i of A is a + i * a_row, row i of y is y + i * y_row. */
-__attribute__((always_inline)) static inline void
-strip(const int rows, size_t tiles, const struct fnl_walk *walk, const float *a, ptrdiff_t a_row,
-      const float *b, float *y, ptrdiff_t y_row, const struct fnl_finish *finish)
+FNL_INLINE void strip(const int rows, size_t tiles, const struct fnl_walk *walk, const float *a,
+                      ptrdiff_t a_row, const float *b, float *y, ptrdiff_t y_row,
+                      const struct fnl_finish *finish)
 {
     const bool add = finish->add, clip = finish->relu;
     const float *bias = finish->bias;
