@@ -1,10 +1,11 @@
 """pytorch_peer - one way of training with PyTorch, as a process that is told how many steps to time.
 
-    PYTHON pytorch_peer.py --model mlp|cnn --from DIR [--variant WORDS] [--threads N]
+    PYTHON pytorch_peer.py --model mlp|cnn|smooth --from DIR [--variant WORDS] [--threads N]
 
 Starts from the weights and the order of samples that step_driver --dump wrote into DIR. Prints one JSON line when ready;
 then each line "time N" on standard input is answered by a line {"seconds": of N steps after a warm-up of N/10}, and
-"losses" by the first 100 losses from the initial weights. The caller sets CPU affinity and OMP_NUM_THREADS.
+"losses [float64]" by the first 100 losses from the initial weights; "record FILE" by the same, with the weights before each
+of these steps and after the last written to FILE. The caller sets CPU affinity and OMP_NUM_THREADS.
 
 Variants, words joined by +: eager; jit (torch.jit.trace); compile (torch.compile); channels_last; fused (one kernel for the
 update). The data stand in memory as float tensors, normalised beforehand; there is no DataLoader. A step: gather the
@@ -27,7 +28,7 @@ LOSSES = 100
 class Peer:
     def __init__(self, options):
         self.model, self.words = options.model, options.variant.split("+")
-        x, y = data_sets.load("mnist" if options.model == "mlp" else "cifar10")[:2]
+        x, y = data_sets.load(pytorch_models.DATA[options.model])[:2]
         self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
         if "channels_last" in self.words:
             self.x = self.x.contiguous(memory_format=torch.channels_last)
@@ -78,9 +79,21 @@ class Peer:
             self.step()
         return time.perf_counter() - start
 
-    def losses(self):
+    def losses(self, file=None):
         self.reset()
-        return [float(self.step().detach()) for _ in range(LOSSES)]
+        losses = []
+        for _ in range(LOSSES):
+            self.record(file)
+            losses.append(float(self.step().detach()))
+        self.record(file)
+        return losses
+
+    def record(self, file):
+        for p in self.net.parameters() if file else []:
+            file.write(p.detach().contiguous().numpy().tobytes())
+
+    def to_float64(self):
+        self.x, self.net = self.x.double(), self.net.double()
 
 
 def main():
@@ -97,9 +110,15 @@ def main():
     for line in sys.stdin:
         words = line.split()
         if words[0] == "time":
-            print(json.dumps({"seconds": peer.time(int(words[1]))}), flush=True)
+            answer = {"seconds": peer.time(int(words[1]))}
+        elif words[0] == "record":
+            with open(words[1], "wb") as f:
+                answer = {"losses": peer.losses(f)}
         else:
-            print(json.dumps({"losses": peer.losses()}), flush=True)
+            if words[1:] == ["float64"]:
+                peer.to_float64()
+            answer = {"losses": peer.losses()}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

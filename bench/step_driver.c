@@ -6,10 +6,18 @@
  *   step_driver CONFIG --steps N [--threads T] [--set a.b=c]...
  *                                              N steps after a warm-up of N/10, on the real data:
  * one JSON line with the seconds and the losses of the first 100 steps
+ *   step_driver CONFIG --follow FILE           for each record of FILE (all parameters, float32,
+ * ONNX order, as another program had them before a step): sets the weights to it and makes one
+ * step. One JSON line: the losses, and after each step how far our weights are from the next
+ * record, relative to the way that the other program went. The optimiser's state is our own
+ * throughout. Steps that run freely from equal weights part from any other program's as soon as
+ * rounding decides a relu or a maximum otherwise; this shows whether each step is the same.
  *
  * Graphs, plan and loader are those of `fournil train` (train/network.h), so what is timed is what
  * runs. A step is what a user pays for: gather and normalise the batch, forward, backward, update.
  */
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,16 +145,89 @@ static void time_steps(struct driver *d, int steps, struct fnl_error *err)
     printf("]}\n");
 }
 
+/* Reads the next record of a file to follow; false at its end. */
+static bool read_record(FILE *f, float *record, size_t count)
+{
+    return fread(record, sizeof *record, count, f) == count;
+}
+
+static void set_weights(struct driver *d, const float *record, struct fnl_error *err)
+{
+    struct fnl_params *params = d->network.params;
+    for (int i = 0; i < fnl_params_count(params); i++) {
+        check(fnl_params_write(params, i, 0, record, err), err);
+        record += fnl_params_size(params, i);
+    }
+}
+
+/* |weights - to| / |to - from|, over all parameters. */
+static double distance(const struct driver *d, const float *from, const float *to, float *values,
+                       struct fnl_error *err)
+{
+    const struct fnl_params *params = d->network.params;
+    double apart = 0, way = 0;
+    for (int i = 0; i < fnl_params_count(params); i++) {
+        size_t count = fnl_params_size(params, i);
+        check(fnl_params_read(params, i, 0, values, err), err);
+        for (size_t j = 0; j < count; j++) {
+            double a = (double)values[j] - (double)to[j], b = (double)to[j] - (double)from[j];
+            apart += a * a;
+            way += b * b;
+        }
+        from += count;
+        to += count;
+    }
+    return sqrt(apart / way);
+}
+
+static void follow(struct driver *d, const char *path, struct fnl_error *err)
+{
+    size_t count = 0;
+    for (int i = 0; i < fnl_params_count(d->network.params); i++) {
+        count += fnl_params_size(d->network.params, i);
+    }
+    float *record = memory(3 * count, sizeof *record);
+    float *from = record, *to = record + count, *values = record + 2 * count;
+    double updates[LOSSES];
+    FILE *f = fopen(path, "rb");
+    if (f == NULL || !read_record(f, from, count)) {
+        fprintf(stderr, "step_driver: %s: cannot be read, or too short\n", path);
+        exit(1);
+    }
+    int steps = 0;
+    for (; steps < LOSSES && read_record(f, to, count); steps++) {
+        set_weights(d, from, err);
+        one_step(d, err);
+        updates[steps] = distance(d, from, to, values, err);
+        float *swap = from;
+        from = to;
+        to = swap;
+    }
+    printf("{\"steps\":%d,\"losses\":[", steps);
+    for (int i = 0; i < steps; i++) {
+        printf("%s%.9g", i > 0 ? "," : "", d->loss[i]);
+    }
+    printf("],\"updates\":[");
+    for (int i = 0; i < steps; i++) {
+        printf("%s%.3g", i > 0 ? "," : "", updates[i]);
+    }
+    printf("]}\n");
+    (void)fclose(f);
+    fnl_free(record);
+}
+
 int main(int argc, char **argv)
 {
     struct fnl_error err = FNL_ERROR_INIT;
     struct driver d = {0};
-    const char *sets[MAX_SETS], *dir = NULL;
+    const char *sets[MAX_SETS], *dir = NULL, *path = NULL;
     int set_count = 0, threads = 1, i = 2;
     long steps = 0;
     for (; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--dump") == 0) {
             dir = argv[i + 1];
+        } else if (strcmp(argv[i], "--follow") == 0) {
+            path = argv[i + 1];
         } else if (strcmp(argv[i], "--steps") == 0) {
             steps = strtol(argv[i + 1], NULL, 10);
         } else if (strcmp(argv[i], "--threads") == 0) {
@@ -157,15 +238,19 @@ int main(int argc, char **argv)
             break;
         }
     }
-    if (argc < 4 || i != argc || (dir == NULL && (steps < 1 || steps > 100000000)) || threads < 1) {
-        fprintf(stderr, "usage: step_driver CONFIG --dump DIR | --steps N [--threads T] "
-                        "[--set a.b=c]...\n");
+    if (argc < 4 || i != argc ||
+        (dir == NULL && path == NULL && (steps < 1 || steps > 100000000)) || threads < 1) {
+        fprintf(stderr,
+                "usage: step_driver CONFIG --dump DIR | --follow FILE | --steps N [--threads T] "
+                "[--set a.b=c]...\n");
         return 2;
     }
     check(fnl_train_config_load(argv[1], NULL, sets, set_count, false, &d.config, &err), &err);
     open_driver(&d, threads, &err);
     if (dir != NULL) {
         dump(&d, dir, &err);
+    } else if (path != NULL) {
+        follow(&d, path, &err);
     } else {
         time_steps(&d, (int)steps, &err);
     }
