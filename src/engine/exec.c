@@ -117,6 +117,7 @@ static int make_plan(struct fnl_exec *e, struct fnl_error *err)
         .shard_rows = (e->options.batch + (size_t)e->shard_count - 1) / (size_t)e->shard_count,
         .block_bytes = e->options.block_bytes > 0 ? e->options.block_bytes : FNL_BLOCK_BYTES,
         .training = e->options.training,
+        .bf16 = e->options.precision == FNL_PRECISION_BF16,
         .kept = kept,
         .kept_count = count};
     int rc = fnl__plan_create(e->graph, e->params, &o, &e->plan, err);
@@ -634,10 +635,11 @@ int fnl_exec_describe(const struct fnl_exec *exec, struct fnl_buf *out)
         for (int s = group->first; s < group->first + group->count; s++) {
             const struct fnl_step *step = &exec->plan->step[s];
             char shape[FNL_SHAPE_TEXT];
-            fnl_buf_printf(out, "  %-28s %-20s -> %s%s\n", step->impl->name,
+            fnl_buf_printf(out, "  %-28s %-20s -> %s%s%s\n", step->impl->name,
                            step->node != NULL ? step->node->name : "",
                            fnl_shape_text(&step->out[0].shape, shape),
-                           step->activation != 0 || step->mask_relu ? " +relu" : "");
+                           step->activation != 0 || step->mask_relu ? " +relu" : "",
+                           step->bf16_product ? " bf16" : "");
         }
     }
     return out->failed ? FNL_E_NOMEM : 0;

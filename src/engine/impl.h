@@ -67,6 +67,8 @@ struct fnl_step {
     const struct fnl_node *node;
     struct fnl_operand in[FNL_STEP_INPUTS], out[FNL_STEP_OUTPUTS];
     int in_count, out_count;
+    bool bf16;             /* the run's precision is bfloat16: set before plan() */
+    bool bf16_product;     /* set by plan(): multiplies bfloat16, not rounded float32 */
     size_t max_rows;       /* most rows of one block; for plan() to size its scratch */
     size_t scratch_bytes;  /* set by plan(); kept from block to block of one run */
     size_t scratch_offset; /* the executor's */

@@ -188,6 +188,7 @@ int fnl__plan_create(const struct fnl_graph *g, struct fnl_params *params,
     plan->shard_rows = options->shard_rows;
     plan->block_bytes = options->block_bytes;
     plan->training = options->training;
+    plan->bf16 = options->bf16;
     struct planner p = {.plan = plan, .g = g, .backend = params->backend, .err = err};
     int rc = alloc_planner(&p, options);
     if (rc == 0) {

@@ -36,7 +36,7 @@ struct fnl_plan {
     struct fnl_arena arena;
     size_t shard_rows;  /* most rows of one shard */
     size_t block_bytes; /* what a block of rows may touch */
-    bool training;
+    bool training, bf16;
     struct fnl_slot *slot;
     int slot_count;
     int (*slot_of)[FNL_LAYOUTS]; /* per value: slot of each layout, or -1 */
@@ -53,6 +53,7 @@ struct fnl_plan_options {
     size_t shard_rows;
     size_t block_bytes;
     bool training;
+    bool bf16;       /* the run's precision: implementations may multiply bfloat16 */
     const int *kept; /* values the caller reads after a run */
     int kept_count;
 };

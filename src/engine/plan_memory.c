@@ -208,6 +208,7 @@ static int plan_steps(struct fnl_plan *plan, struct fnl_error *err)
         for (int k = 0; k < plan->group[g].count; k++) {
             struct fnl_step *s = &plan->step[plan->group[g].first + k];
             s->max_rows = plan->group[g].block_rows;
+            s->bf16 = plan->bf16;
             int rc = s->impl->plan != NULL ? s->impl->plan(s, plan->graph, &plan->arena, err) : 0;
             if (rc != 0) {
                 return rc;

@@ -45,7 +45,13 @@ static int plan_conv(struct fnl_step *s, struct fnl_arena *arena, const struct f
     }
     fill_shape(&state->shape, &s->node->attrs, x, y, &w->shape);
     fnl__cpu_conv_layout(&w->shape, s->node->attrs.group, &state->weights);
-    state->kernel_scratch = fnl_cpu_kernels()->conv_scratch(&state->shape, s->max_rows);
+    /* One filter a channel is no product: vectors of channels beat nearly empty panels. */
+    bool depthwise = state->shape.group > 1 && state->shape.group == state->shape.C &&
+                     state->shape.group == state->shape.K;
+    s->bf16_product = s->bf16 && !depthwise && fnl_cpu_bf16_products();
+    state->kernel_scratch = s->bf16_product
+                                ? fnl_cpu_kernels()->conv_scratch_bf16(&state->shape)
+                                : fnl_cpu_kernels()->conv_scratch(&state->shape, s->max_rows);
     state->kernel_scratch = (state->kernel_scratch + 15) / 16 * 16;
     size_t packed = w->layout == FNL_LAYOUT_NATIVE ? 0 : state->weights.size;
     s->scratch_bytes = (state->kernel_scratch + packed) * sizeof(float);
@@ -78,11 +84,16 @@ static int forward_plan(struct fnl_step *s, const struct fnl_graph *g, struct fn
 static void forward_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     const struct conv_state *state = s->state;
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    const float *x = fnl_f32(r, &s->in[0]), *w = weights(r, state, &s->in[1]);
     const float *bias = s->in_count > 2 ? fnl_f32(r, &s->in[2]) : NULL;
-    fnl_cpu_kernels()->conv_forward(&state->shape, r->rows, fnl_f32(r, &s->in[0]),
-                                    weights(r, state, &s->in[1]), bias,
-                                    s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE,
-                                    fnl_f32(r, &s->out[0]), (float *)(void *)r->scratch);
+    enum fnl_cpu_activation act = s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE;
+    float *y = fnl_f32(r, &s->out[0]), *scratch = (float *)(void *)r->scratch;
+    if (s->bf16_product) {
+        k->conv_forward_bf16(&state->shape, r->rows, x, w, bias, act, y, scratch, r->first_block);
+    } else {
+        k->conv_forward(&state->shape, r->rows, x, w, bias, act, y, scratch);
+    }
 }
 
 const struct fnl_op_impl fnl__cpu_impl_conv = {.op = FNL_OP_CONV,
@@ -111,9 +122,10 @@ static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
     bool native = s->out[0].layout == FNL_LAYOUT_NATIVE;
     float *panels =
         native ? fnl_f32(r, &s->out[0]) : (float *)(void *)r->scratch + state->kernel_scratch;
-    fnl_cpu_kernels()->conv_grad_weights(&state->shape, r->rows, fnl_f32(r, &s->in[1]),
-                                         fnl_f32(r, &s->in[0]), panels, NULL, !r->first_block,
-                                         (float *)(void *)r->scratch);
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    (s->bf16_product ? k->conv_grad_weights_bf16 : k->conv_grad_weights)(
+        &state->shape, r->rows, fnl_f32(r, &s->in[1]), fnl_f32(r, &s->in[0]), panels, NULL,
+        !r->first_block, (float *)(void *)r->scratch);
     if (!native && r->row0 + r->rows == r->shard_rows) {
         fnl__cpu_param_unpack(&state->weights, panels, fnl_f32(r, &s->out[0]));
     }
@@ -140,9 +152,10 @@ static int grad_data_plan(struct fnl_step *s, const struct fnl_graph *g, struct 
 static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     const struct conv_state *state = s->state;
-    fnl_cpu_kernels()->conv_grad_data(&state->shape, r->rows, fnl_f32(r, &s->in[0]),
-                                      weights(r, state, &s->in[1]), fnl_f32(r, &s->out[0]),
-                                      (float *)(void *)r->scratch, r->first_block);
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    (s->bf16_product ? k->conv_grad_data_bf16 : k->conv_grad_data)(
+        &state->shape, r->rows, fnl_f32(r, &s->in[0]), weights(r, state, &s->in[1]),
+        fnl_f32(r, &s->out[0]), (float *)(void *)r->scratch, r->first_block);
 }
 
 const struct fnl_op_impl fnl__cpu_impl_conv_grad_data = {.op = FNL_OP_CONV_GRAD_DATA,

@@ -11,7 +11,7 @@
 
 extern const struct fnl_cpu_kernels fnl__generic_table;
 #ifdef FNL_HAVE_X86_KERNELS
-extern const struct fnl_cpu_kernels fnl__avx2_table, fnl__avx512_table;
+extern const struct fnl_cpu_kernels fnl__avx2_table, fnl__avx512_table, fnl__avx512bf16_table;
 #endif
 
 int fnl_cpu_kernels_list(const struct fnl_cpu_kernels *list[4])
@@ -20,8 +20,12 @@ int fnl_cpu_kernels_list(const struct fnl_cpu_kernels *list[4])
 #ifdef FNL_HAVE_X86_KERNELS
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) {
+        list[count++] = &fnl__avx512bf16_table;
+    }
+    if (avx512) {
         list[count++] = &fnl__avx512_table;
     }
     if (avx2) {
@@ -54,4 +58,13 @@ const struct fnl_cpu_kernels *fnl_cpu_kernels(void)
         atomic_store_explicit(&chosen, kernels, memory_order_relaxed);
     }
     return kernels;
+}
+
+bool fnl_cpu_bf16_products(void)
+{
+    const char *wanted = getenv("FOURNIL_BF16");
+    if (wanted && strcmp(wanted, "emulate") == 0) {
+        return true;
+    }
+    return fnl_cpu_kernels()->has_bf16 && !(wanted && strcmp(wanted, "off") == 0);
 }

@@ -2,8 +2,8 @@
  * set.
  *
  * Each kernel file is compiled once per instruction set (baseline x86-64 or any other CPU by plain
- * vectors, AVX2+FMA, AVX-512) and exports one table; fnl_cpu_kernels() picks the best the CPU has,
- * or the one named by FOURNIL_ISA (tests).
+ * vectors, AVX2+FMA, AVX-512, AVX-512 with AVX512_BF16) and exports one table; fnl_cpu_kernels()
+ * picks the best the CPU has, or the one named by FOURNIL_ISA (tests).
  *
  * Images are channels last: x[N][H][W][C]. Activations are float32, row-major. Sums over k or over
  * pixels of one output element always run in the same order, whatever N is, so a row's result does
@@ -39,7 +39,7 @@ struct fnl_pool_shape {
 struct fnl_update; /* engine/impl.h */
 
 struct fnl_cpu_kernels {
-    const char *isa; /* "generic", "avx2", "avx512" */
+    const char *isa; /* "generic", "avx2", "avx512", "avx512bf16" */
     int panel;       /* columns of a weight panel: 16 or 32 */
 
     /* ---- weights: plain <-> panels. plain element (k, n) at plain[k * stride_k + n * stride_n].
@@ -146,15 +146,44 @@ struct fnl_cpu_kernels {
     void (*update)(const struct fnl_update *u, size_t begin, size_t end);
     double (*gradient_norm2)(float *const *gradient, int count, size_t begin, size_t end);
 
-    /* bfloat16: the same products with both operands rounded to bfloat16 (nearest even) and float32
-     * sums. AVX512_BF16 where the CPU has it, else by rounding copies into scratch and the float32
-     * kernels. NULL-free. */
+    /* y = x rounded to bfloat16 (nearest even), kept in a float. */
     void (*round_bf16)(size_t count, const float *x, float *y);
-    bool has_bf16; /* the CPU multiplies bfloat16 itself */
+
+    /* ---- bfloat16: the products above with both operands rounded to bfloat16 on the way into
+     * scratch, and float32 sums; biases are float32. Every table has them. In the table
+     * "avx512bf16" they multiply by the CPU's instruction (VDPBF16PS), in the others, for tests, by
+     * the arithmetic that its manual describes done in float32, except that the instruction takes
+     * denormal numbers for zero. Until now only the emulation has been run: of the instruction no
+     * more is known than that the code with it compiles. ---- */
+    void (*dense_forward_bf16)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
+                               const float *w, const float *bias, enum fnl_cpu_activation act,
+                               float *y, size_t ldy, float *scratch);
+    void (*dense_grad_weights_bf16)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
+                                    const float *dy, size_t ldy, float *dw, float *dbias,
+                                    bool accumulate, float *scratch); /* dbias: of dy unrounded */
+    void (*dense_grad_data_bf16)(size_t M, size_t K, size_t N, const float *dy, size_t ldy,
+                                 const float *w, float *dx, size_t ldx, float *scratch);
+    size_t (*dense_scratch_bf16)(size_t M, size_t K, size_t N); /* floats, enough for all three */
+    /* first_block: packed weights kept in scratch must be made anew. */
+    void (*conv_forward_bf16)(const struct fnl_conv_shape *s, size_t n, const float *x,
+                              const float *w, const float *bias, enum fnl_cpu_activation act,
+                              float *y, float *scratch, bool first_block);
+    void (*conv_grad_weights_bf16)(const struct fnl_conv_shape *s, size_t n, const float *x,
+                                   const float *dy, float *dw, float *dbias, bool accumulate,
+                                   float *scratch); /* dbias may be NULL: of dy unrounded */
+    void (*conv_grad_data_bf16)(const struct fnl_conv_shape *s, size_t n, const float *dy,
+                                const float *w, float *dx, float *scratch, bool first_block);
+    size_t (*conv_scratch_bf16)(const struct fnl_conv_shape *s); /* floats, whatever the images */
+
+    bool has_bf16; /* those above multiply by the CPU's own instruction */
 };
 
 /* The table for this CPU; never NULL. Decided once. */
 const struct fnl_cpu_kernels *fnl_cpu_kernels(void);
+/* Should a run in bfloat16 call the *_bf16 products (else the float32 ones on rounded values)?
+ * Where the table has_bf16, unless the environment variable FOURNIL_BF16 says "off"; elsewhere only
+ * when it says "emulate" (tests). Asked when a plan is made. */
+bool fnl_cpu_bf16_products(void);
 /* All tables this CPU can run, best first, for tests. Returns the count. */
 int fnl_cpu_kernels_list(const struct fnl_cpu_kernels *list[4]);
 

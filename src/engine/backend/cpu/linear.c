@@ -34,13 +34,41 @@ static bool dense_supports(const struct fnl_graph *g, const struct fnl_node *n)
     return row && n->attrs.alpha == 1.0F && (!biased || n->attrs.beta == 1.0F);
 }
 
+/* The scratch of a dense step with K inputs and N units, and which kernels it calls. */
+static void plan_dense(struct fnl_step *s, size_t K, size_t N, bool needs_scratch)
+{
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    s->bf16_product = s->bf16 && fnl_cpu_bf16_products();
+    size_t floats = needs_scratch ? k->dense_scratch(s->max_rows, K, N) : 0;
+    if (s->bf16_product) {
+        floats = k->dense_scratch_bf16(s->max_rows, K, N);
+    }
+    s->scratch_bytes = floats * sizeof(float);
+}
+
+static int dense_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                      struct fnl_error *err)
+{
+    (void)g;
+    (void)arena;
+    (void)err;
+    plan_dense(s, s->in[0].row_size, s->out[0].row_size, false);
+    return 0;
+}
+
 static void dense_run(const struct fnl_step *s, const struct fnl_run *r)
 {
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
     size_t K = s->in[0].row_size, N = s->out[0].row_size;
+    const float *x = fnl_f32(r, &s->in[0]), *w = fnl_f32(r, &s->in[1]);
     const float *bias = s->in_count > 2 ? fnl_f32(r, &s->in[2]) : NULL;
-    fnl_cpu_kernels()->dense_forward(r->rows, K, N, fnl_f32(r, &s->in[0]), K, fnl_f32(r, &s->in[1]),
-                                     bias, s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE,
-                                     fnl_f32(r, &s->out[0]), N);
+    enum fnl_cpu_activation act = s->activation != 0 ? FNL_CPU_RELU : FNL_CPU_NONE;
+    float *y = fnl_f32(r, &s->out[0]);
+    if (s->bf16_product) {
+        k->dense_forward_bf16(r->rows, K, N, x, K, w, bias, act, y, N, (float *)(void *)r->scratch);
+    } else {
+        k->dense_forward(r->rows, K, N, x, K, w, bias, act, y, N);
+    }
 }
 
 const struct fnl_op_impl fnl__cpu_impl_dense_forward = {.op = FNL_OP_GEMM,
@@ -50,6 +78,7 @@ const struct fnl_op_impl fnl__cpu_impl_dense_forward = {.op = FNL_OP_GEMM,
                                                         .in_layout = "pnp",
                                                         .out_layout = "p",
                                                         .supports = dense_supports,
+                                                        .plan = dense_plan,
                                                         .run = dense_run};
 
 const struct fnl_op_impl fnl__cpu_impl_dense_forward_matmul = {.op = FNL_OP_MATMUL,
@@ -59,6 +88,7 @@ const struct fnl_op_impl fnl__cpu_impl_dense_forward_matmul = {.op = FNL_OP_MATM
                                                                .in_layout = "pn",
                                                                .out_layout = "p",
                                                                .supports = dense_supports,
+                                                               .plan = dense_plan,
                                                                .run = dense_run};
 
 /* ---- dw = x^T dy, straight into the parameter's panels. Inputs (dy, x) for [N, K] weights, (x,
@@ -99,17 +129,16 @@ static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, stru
     bool nk = weights_nk(s, g);
     *state = (struct grad_weights){.x = nk ? 1 : 0, .dy = nk ? 0 : 1};
     s->state = state;
-    s->scratch_bytes =
-        sizeof(float) * fnl_cpu_kernels()->dense_scratch(s->max_rows, s->in[state->x].row_size,
-                                                         s->in[state->dy].row_size);
+    plan_dense(s, s->in[state->x].row_size, s->in[state->dy].row_size, true);
     return 0;
 }
 
 static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     const struct grad_weights *state = s->state;
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
     const struct fnl_operand *x = &s->in[state->x], *dy = &s->in[state->dy];
-    fnl_cpu_kernels()->dense_grad_weights(
+    (s->bf16_product ? k->dense_grad_weights_bf16 : k->dense_grad_weights)(
         r->rows, x->row_size, dy->row_size, fnl_f32(r, x), x->row_size, fnl_f32(r, dy),
         dy->row_size, fnl_f32(r, &s->out[0]), NULL, !r->first_block, (float *)(void *)r->scratch);
 }
@@ -138,17 +167,17 @@ static int grad_data_plan(struct fnl_step *s, const struct fnl_graph *g, struct 
     (void)g;
     (void)arena;
     (void)err;
-    s->scratch_bytes = sizeof(float) * fnl_cpu_kernels()->dense_scratch(
-                                           s->max_rows, s->out[0].row_size, s->in[0].row_size);
+    plan_dense(s, s->out[0].row_size, s->in[0].row_size, true);
     return 0;
 }
 
 static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     size_t K = s->out[0].row_size, N = s->in[0].row_size;
-    fnl_cpu_kernels()->dense_grad_data(r->rows, K, N, fnl_f32(r, &s->in[0]), N,
-                                       fnl_f32(r, &s->in[1]), fnl_f32(r, &s->out[0]), K,
-                                       (float *)(void *)r->scratch);
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    (s->bf16_product ? k->dense_grad_data_bf16 : k->dense_grad_data)(
+        r->rows, K, N, fnl_f32(r, &s->in[0]), N, fnl_f32(r, &s->in[1]), fnl_f32(r, &s->out[0]), K,
+        (float *)(void *)r->scratch);
 }
 
 const struct fnl_op_impl fnl__cpu_impl_dense_grad_data = {.op = FNL_OP_MATMUL,

@@ -1,6 +1,6 @@
 /* isa.h - included first by every kernel file of this folder, which is compiled once per
- * instruction set with FNL_ISA set to generic, avx2 or avx512 (cmake/module_engine.cmake). Gives
- * names and vectors of that set. */
+ * instruction set with FNL_ISA set to generic, avx2, avx512 or avx512bf16
+ * (cmake/module_engine.cmake). Gives names and vectors of that set. */
 #ifndef FNL_ENGINE_BACKEND_CPU_ISA_ISA_H
 #define FNL_ENGINE_BACKEND_CPU_ISA_ISA_H
 

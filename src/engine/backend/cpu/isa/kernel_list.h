@@ -24,7 +24,11 @@
     /* channels.c */                                                                              \
     X(channel_sums) X(channel_affine) X(channel_grad_sums) X(channel_grad) X(channel_bias_grad)   \
     /* optimizer.c, round.c */                                                                    \
-    X(update) X(gradient_norm2) X(round_bf16)
+    X(update) X(gradient_norm2) X(round_bf16)                                                     \
+    /* bf16*.c */                                                                                 \
+    X(dense_forward_bf16) X(dense_grad_weights_bf16) X(dense_grad_data_bf16)                      \
+    X(dense_scratch_bf16)                                                                         \
+    X(conv_forward_bf16) X(conv_grad_weights_bf16) X(conv_grad_data_bf16) X(conv_scratch_bf16)
 /* clang-format on */
 
 #define FNL_KERNEL_DECLARE(name) __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_K(name);

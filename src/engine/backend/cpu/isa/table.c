@@ -3,10 +3,15 @@
 
 #define FNL_TEXT_OF(name) #name
 #define FNL_TEXT(name) FNL_TEXT_OF(name)
+#if defined(__AVX512BF16__)
+#define FNL_HAS_BF16 true
+#else
+#define FNL_HAS_BF16 false
+#endif
 #define FNL_SLOT(name) .name = FNL_K(name),
 
 const struct fnl_cpu_kernels FNL_K(table) = {
     .isa = FNL_TEXT(FNL_ISA),
     .panel = FNL_PANEL,
-    FNL_KERNEL_LIST(FNL_SLOT).has_bf16 = false,
+    FNL_KERNEL_LIST(FNL_SLOT).has_bf16 = FNL_HAS_BF16,
 };
