@@ -6,6 +6,7 @@
  * the old bytes or the new ones, never a mixture, also after a power cut.
  *
  * After a failed append the writer stays failed: commit then reports the failure again. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -19,6 +20,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#define TEMP_PREFIX ".fournil-"
+#define TEMP_SUFFIX ".tmp"
 #define BUFFER_BYTES ((size_t)64 << 10)
 
 struct fnl_file_writer {
@@ -45,13 +48,44 @@ static void writer_free(struct fnl_file_writer *w)
     fnl_free(w);
 }
 
+/* A name that open_temp makes. */
+static bool is_temp(const char *name)
+{
+    static const char digits[] = "0123456789";
+    size_t n = strlen(TEMP_PREFIX);
+    if (strncmp(name, TEMP_PREFIX, n) != 0) {
+        return false;
+    }
+    size_t process = strspn(name + n, digits);
+    if (process == 0 || name[n + process] != '-') {
+        return false;
+    }
+    n += process + 1;
+    size_t number = strspn(name + n, digits);
+    return number > 0 && strcmp(name + n + number, TEMP_SUFFIX) == 0;
+}
+
+void fnl_file_sweep(const char *dir)
+{
+    DIR *folder = opendir(dir);
+    if (folder == NULL) {
+        return;
+    }
+    for (const struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
+        if (is_temp(e->d_name)) {
+            (void)unlinkat(dirfd(folder), e->d_name, 0);
+        }
+    }
+    (void)closedir(folder);
+}
+
 /* Opens a fresh hidden name; fills w->temp and w->fd. */
 static int open_temp(struct fnl_file_writer *w, struct fnl_error *err)
 {
     static _Atomic unsigned counter;
     for (int i = 0; i < FNL_MAX_TEMP_TRIES; i++) {
         char name[64];
-        (void)snprintf(name, sizeof name, ".fournil-%ld-%u.tmp", (long)getpid(),
+        (void)snprintf(name, sizeof name, TEMP_PREFIX "%ld-%u" TEMP_SUFFIX, (long)getpid(),
                        atomic_fetch_add(&counter, 1));
         fnl_free(w->temp);
         w->temp = fnl_path_join(w->dir, name);

@@ -159,14 +159,32 @@ static int put_param(struct sink *k, const struct fnl_params *params, int index)
     return rc;
 }
 
-int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err)
+/* "to.new", where a link stands before it is renamed; NULL when out of memory. */
+static char *fresh_name(const char *to)
 {
     size_t size = strlen(to) + sizeof ".new";
     char *fresh = fnl_malloc(size);
+    if (fresh != NULL) {
+        (void)snprintf(fresh, size, "%s.new", to);
+    }
+    return fresh;
+}
+
+void fnl__checkpoint_sweep(const char *to)
+{
+    char *fresh = fresh_name(to);
+    if (fresh != NULL) {
+        (void)unlink(fresh);
+    }
+    fnl_free(fresh);
+}
+
+int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err)
+{
+    char *fresh = fresh_name(to);
     if (fresh == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", to);
     }
-    (void)snprintf(fresh, size, "%s.new", to);
     (void)unlink(fresh);
     bool linked = link(from, fresh) == 0 && rename(fresh, to) == 0;
     fnl_free(fresh);
@@ -175,6 +193,7 @@ int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err
     }
     /* A file system without hard links. */
     char *data = NULL;
+    size_t size = 0;
     int rc = fnl_file_read(from, FNL_MAX_CHECKPOINT_BYTES, &data, &size, err);
     rc = rc != 0 ? rc : fnl_file_write(to, data, size, err);
     fnl_free(data);

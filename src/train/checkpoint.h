@@ -14,6 +14,9 @@ int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_c
 /* The file at from is also found at to, whatever happens to from later. */
 int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err);
 
+/* Removes what a copy to path that was cut short by a crash has left. */
+void fnl__checkpoint_sweep(const char *to);
+
 /* Reads path into params (all slots) and, when not NULL, state. Nothing is changed unless the whole
  * file is good and fits these parameters and this configuration. */
 int fnl__checkpoint_load(const char *path, uint32_t config_crc, struct fnl__state *state,

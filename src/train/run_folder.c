@@ -18,6 +18,7 @@
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "train/checkpoint.h"
 #include "train/json_out.h"
 
 #define ID_TRIES 1000 /* runs of one name started in one second */
@@ -244,6 +245,11 @@ int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struc
     (void)snprintf(run->id, sizeof run->id, "%s", fnl_path_basename(run->folder));
     rc = name_files(run, err);
     rc = rc != 0 ? rc : lock(run, err);
+    if (rc == 0) { /* the lock is ours: whoever wrote these is gone */
+        fnl_file_sweep(run->folder);
+        fnl__checkpoint_sweep(run->file[FNL__RUN_PREVIOUS]);
+        fnl__checkpoint_sweep(run->file[FNL__RUN_BEST]);
+    }
     if (rc == 0 && fnl_path_exists(run->file[FNL__RUN_SUMMARY])) {
         rc = FNL_FAIL(err, INVALID, "train with the same file again for another run",
                       "run %s is finished: nothing to resume", run->id);

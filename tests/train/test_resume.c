@@ -136,6 +136,34 @@ static void test_a_crash_before_the_best_was_marked_is_mended(void **state)
     small_free(&straight);
 }
 
+static void test_what_a_killed_process_left_half_written_is_removed(void **state)
+{
+    (void)state;
+    static const char *const left[] = {".fournil-4711-0.tmp", ".fournil-1-12.tmp", "best.ckpt.new",
+                                       "last.ckpt.1.new"};
+    static const char *const foreign[] = {".fournil-notes.tmp", ".fournil-1-2.tmp.txt",
+                                          "notes.new"};
+    struct small_run first = {.config = config, .stop_at = 7};
+    small_train(&first);
+    for (size_t i = 0; i < TEST_COUNT(left); i++) {
+        test_write(small_file(&first, left[i]), "half", 4);
+    }
+    for (size_t i = 0; i < TEST_COUNT(foreign); i++) {
+        test_write(small_file(&first, foreign[i]), "mine", 4);
+    }
+    struct small_run second = {.resume = first.result.run};
+    small_train_well(&second);
+    assert_as_whole(&second);
+    for (size_t i = 0; i < TEST_COUNT(left); i++) {
+        assert_false(fnl_path_exists(small_file(&first, left[i])));
+    }
+    for (size_t i = 0; i < TEST_COUNT(foreign); i++) {
+        assert_true(fnl_path_exists(small_file(&first, foreign[i])));
+    }
+    small_free(&first);
+    small_free(&second);
+}
+
 /* ---- what resume refuses ---- */
 
 static void expect_refused(struct small_run *r, int code, const char *message)
@@ -354,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_names_a_run_too),
         cmocka_unit_test(test_best_weights_survive_a_stop),
         cmocka_unit_test(test_a_crash_before_the_best_was_marked_is_mended),
+        cmocka_unit_test(test_what_a_killed_process_left_half_written_is_removed),
         cmocka_unit_test(test_a_changed_configuration_is_refused_by_its_key),
         cmocka_unit_test(test_an_edited_config_of_the_run_is_refused),
         cmocka_unit_test(test_unknown_finished_and_hostile_names_are_refused),
