@@ -523,6 +523,24 @@ static void nan_and_infinity_stay_in_their_row(void **state)
     }
 }
 
+/* An odd last pixel is paired with nothing, not with itself times zero. */
+static void infinity_in_the_last_pixel_stays_infinite(void **state)
+{
+    (void)state;
+    static const struct fnl_conv_shape s = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1};
+    const struct fnl_cpu_kernels *list[4];
+    int count = fnl_cpu_kernels_list(list);
+    for (int i = 0; i < count; i++) {
+        const float x = INFINITY, dy = -2;
+        struct floats dw = floats_aligned((size_t)list[i]->panel);
+        struct floats scratch = floats_aligned(list[i]->conv_scratch_bf16(&s));
+        list[i]->conv_grad_weights_bf16(&s, 1, &x, &dy, dw.f, NULL, false, scratch.f);
+        assert_true(isinf(dw.f[0]) && dw.f[0] < 0);
+        floats_free(&dw);
+        floats_free(&scratch);
+    }
+}
+
 /* ---- whole networks ---- */
 
 enum { STEPS = 10, ROWS = 37 };
@@ -669,6 +687,7 @@ int main(void)
         cmocka_unit_test(gradients_of_filters_are_set_or_added_to),
         cmocka_unit_test(gradients_of_images_are_right),
         cmocka_unit_test(nan_and_infinity_stay_in_their_row),
+        cmocka_unit_test(infinity_in_the_last_pixel_stays_infinite),
         cmocka_unit_test(networks_learn_as_with_rounded_float32),
         cmocka_unit_test(environment_turns_the_products_on_and_off),
     };
