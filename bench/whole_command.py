@@ -5,8 +5,8 @@
 
 Start, load the data, ten epochs with an evaluation after each, save. Fournil's side is examples/mnist_mlp.yaml and
 examples/cifar10_cnn.yaml as they are, threads chosen by itself; the peer's is bench/peer_mnist_torch.py. Both may use every
-CPU. The peer's DataLoader is tried with num_workers 0 and 2, and PyTorch with its own choice of threads and with one, on one
-epoch; the fastest is taken. Then --repeat runs in turn; medians count."""
+CPU. Each PyTorch at hand is tried for one epoch with num_workers 0 and 2, with its own choice of threads and with one; the
+fastest of all is taken. Then --repeat runs in turn; medians count."""
 import argparse
 import json
 import os
@@ -38,19 +38,20 @@ def peer_command(python, model, workers, threads, epochs):
             str(workers), "--threads", str(threads), "--epochs", str(epochs)]
 
 
-def best_way(python, model):
-    """(workers, threads) of the fastest single epoch."""
-    ways = [(workers, threads) for workers in (0, 2) for threads in (0, 1)]
+def best_way(pythons, model):
+    """(python, workers, threads) of the fastest single epoch."""
+    ways = [(python, workers, threads) for python, _ in pythons for workers in (0, 2)
+            for threads in (0, 1)]
     times = {}
     for way in ways:
-        times[way] = run(peer_command(python, model, *way, 1))[0]
-        print(f"trial: {model} {python} workers {way[0]} threads {way[1] or 'own choice'}: "
+        times[way] = run(peer_command(way[0], model, *way[1:], 1))[0]
+        print(f"trial: {model} {way[0]} workers {way[1]} threads {way[2] or 'own choice'}: "
               f"{times[way]:.1f} s", file=sys.stderr, flush=True)
     return min(ways, key=times.get)
 
 
-def compare(program, python, model, repeat, epochs):
-    workers, threads = best_way(python, model)
+def compare(program, pythons, model, repeat, epochs):
+    python, workers, threads = best_way(pythons, model)
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(repeat):
@@ -82,13 +83,16 @@ def main():
     program = find_built(options.build, "fournil")
     if program is None:
         sys.exit("build/release/fournil is missing: run make first, or name the folder by --build")
+    pythons = find_pythons(options.python)
+    if not pythons:
+        sys.exit("no PyTorch: apt install python3-torch, or name a Python that has it by --python")
     results = []
     for model in list(MODELS) if options.model == "all" else [options.model]:
         if data_sets.folder(MODELS[model]["data"]) is None:
             print(f"{model}: no data, left out", file=sys.stderr)
             continue
-        for python, _ in find_pythons(options.python):
-            results.append(compare(program, python, model, options.repeat, options.epochs))
+        if pythons:
+            results.append(compare(program, pythons, model, options.repeat, options.epochs))
     if options.json:
         for r in results:
             print(json.dumps(r))
