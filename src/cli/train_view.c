@@ -11,7 +11,7 @@
 #include "cli/print.h"
 #include "train/report.h"
 
-#define LINE_BYTES 4096
+#define LINE_BYTES 32768 /* holds a path, each byte of it escaped */
 
 static void put_line(struct fnl_train_view *v, struct fnl_buf *line)
 {
@@ -121,10 +121,7 @@ static void json_epoch(struct fnl_train_view *v, const struct fnl_epoch *e, doub
 {
     struct fnl_buf line;
     fnl_buf_init(&line, LINE_BYTES);
-    (void)fnl_buf_printf(&line, "{\"event\": \"epoch\", \"run\": \"%s\", ", v->run);
-    fnl_epoch_json(&line, e);
-    (void)fnl_buf_printf(&line, ", \"epochs\": %u, \"eta_s\": ", v->epochs);
-    (void)fnl_buf_printf(&line, isnan(eta_s) ? "null}" : "%.3f}", eta_s);
+    fnl_epoch_event_json(&line, v->run, e, v->epochs, eta_s);
     put_line(v, &line);
 }
 
@@ -171,21 +168,17 @@ void fnl_train_view_init(struct fnl_train_view *v, bool json, struct fnl_train_o
 
 /* ---- the end ---- */
 
-static json_t *number(double x)
+static int json_end(struct fnl_train_view *v, const struct fnl_train_result *r,
+                    struct fnl_error *err)
 {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static int json_end(const struct fnl_train_result *r, struct fnl_error *err)
-{
-    bool accuracy = r->has_test && r->test.has_accuracy;
-    return fnl_print_json(
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "event", "end", "run", r->run,
-                  "model", r->model, "device", r->device, "epochs", (int)r->epochs, "test_loss",
-                  number(r->has_test ? r->test.loss : (double)NAN), "test_accuracy",
-                  number(accuracy ? r->test.accuracy : (double)NAN), "samples_per_s",
-                  number(r->samples_per_s)),
-        err);
+    struct fnl_buf line;
+    fnl_buf_init(&line, LINE_BYTES);
+    fnl_train_end_json(&line, r);
+    put_line(v, &line);
+    if (v->error.code != 0) {
+        *err = v->error;
+    }
+    return v->error.code;
 }
 
 int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *r,
@@ -198,7 +191,7 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
         return v->error.code;
     }
     if (v->json) {
-        return json_end(r, err);
+        return json_end(v, r, err);
     }
     puts("");
     if (r->stopped_early) {

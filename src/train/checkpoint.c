@@ -187,6 +187,7 @@ int fnl__checkpoint_copy(const char *from, const char *to, struct fnl_error *err
     }
     (void)unlink(fresh);
     bool linked = link(from, fresh) == 0 && rename(fresh, to) == 0;
+    (void)unlink(fresh); /* renaming one link of a file over another of the same does nothing */
     fnl_free(fresh);
     if (linked) {
         return 0;

@@ -11,19 +11,19 @@
 
 static void number(struct fnl_buf *out, const char *key, double x)
 {
-    (void)fnl_buf_printf(out, ", \"%s\": ", key);
+    (void)fnl_buf_printf(out, ",\"%s\":", key);
     fnl__json_number(out, x);
 }
 
 static void text(struct fnl_buf *out, const char *key, const char *s)
 {
-    (void)fnl_buf_printf(out, ", \"%s\": ", key);
+    (void)fnl_buf_printf(out, ",\"%s\":", key);
     fnl__json_string(out, s);
 }
 
-void fnl_epoch_json(struct fnl_buf *out, const struct fnl_epoch *e)
+static void epoch_keys(struct fnl_buf *out, const struct fnl_epoch *e)
 {
-    (void)fnl_buf_printf(out, "\"epoch\": %u", e->epoch);
+    (void)fnl_buf_printf(out, "\"epoch\":%u", e->epoch);
     number(out, "loss", e->loss);
     number(out, "accuracy", e->accuracy);
     number(out, "val_loss", e->val_loss);
@@ -36,7 +36,7 @@ void fnl_epoch_json(struct fnl_buf *out, const struct fnl_epoch *e)
 static void line(struct fnl_buf *out, const struct fnl_epoch *e)
 {
     (void)fnl_buf_puts(out, "{");
-    fnl_epoch_json(out, e);
+    epoch_keys(out, e);
     (void)fnl_buf_puts(out, "}");
 }
 
@@ -73,11 +73,11 @@ int fnl__metrics_rewrite(const struct fnl__run *run, const struct fnl__state *st
 
 static void matrix(struct fnl_buf *out, const struct fnl_evaluation *e)
 {
-    (void)fnl_buf_puts(out, ", \"confusion_matrix\": [");
+    (void)fnl_buf_puts(out, ",\"confusion_matrix\":[");
     for (int i = 0; i < e->classes; i++) {
-        (void)fnl_buf_puts(out, i > 0 ? ", [" : "[");
+        (void)fnl_buf_puts(out, i > 0 ? ",[" : "[");
         for (int k = 0; k < e->classes; k++) {
-            (void)fnl_buf_printf(out, "%s%llu", k > 0 ? ", " : "",
+            (void)fnl_buf_printf(out, "%s%llu", k > 0 ? "," : "",
                                  (unsigned long long)e->confusion[i * e->classes + k]);
         }
         (void)fnl_buf_puts(out, "]");
@@ -87,22 +87,22 @@ static void matrix(struct fnl_buf *out, const struct fnl_evaluation *e)
 
 void fnl_evaluation_json(struct fnl_buf *out, const struct fnl_evaluation *e, char *const *names)
 {
-    (void)fnl_buf_printf(out, "{\"samples\": %zu", e->rows);
+    (void)fnl_buf_printf(out, "{\"samples\":%zu", e->rows);
     number(out, "loss", e->loss);
     number(out, "accuracy", e->has_accuracy ? e->accuracy : (double)NAN);
     if (e->classes > 0 && e->classes <= FNL_MAX_CONFUSION_CLASSES) {
         matrix(out, e);
     }
     if (e->classes > 0) {
-        (void)fnl_buf_puts(out, ", \"classes\": [");
+        (void)fnl_buf_puts(out, ",\"classes\":[");
     }
     for (int i = 0; i < e->classes; i++) {
         struct fnl_class_score c = fnl_evaluation_class(e, i);
-        (void)fnl_buf_printf(out, "%s{\"class\": %d", i > 0 ? ", " : "", i);
+        (void)fnl_buf_printf(out, "%s{\"class\":%d", i > 0 ? "," : "", i);
         if (names != NULL) {
             text(out, "name", names[i]);
         }
-        (void)fnl_buf_printf(out, ", \"support\": %llu", (unsigned long long)c.support);
+        (void)fnl_buf_printf(out, ",\"support\":%llu", (unsigned long long)c.support);
         number(out, "precision", c.precision);
         number(out, "recall", c.recall);
         number(out, "f1", c.f1);
@@ -111,27 +111,54 @@ void fnl_evaluation_json(struct fnl_buf *out, const struct fnl_evaluation *e, ch
     (void)fnl_buf_puts(out, e->classes > 0 ? "]}" : "}");
 }
 
+/* ---- the lines of --json ---- */
+
+void fnl_epoch_event_json(struct fnl_buf *out, const char *run, const struct fnl_epoch *e,
+                          uint32_t epochs, double eta_s)
+{
+    (void)fnl_buf_puts(out, "{\"event\":\"epoch\"");
+    text(out, "run", run);
+    (void)fnl_buf_puts(out, ",");
+    epoch_keys(out, e);
+    (void)fnl_buf_printf(out, ",\"epochs\":%u", epochs);
+    number(out, "eta_s", isfinite(eta_s) ? round(eta_s * 1e3) / 1e3 : eta_s);
+    (void)fnl_buf_puts(out, "}");
+}
+
+void fnl_train_end_json(struct fnl_buf *out, const struct fnl_train_result *r)
+{
+    bool accuracy = r->has_test && r->test.has_accuracy;
+    (void)fnl_buf_puts(out, "{\"event\":\"end\"");
+    text(out, "run", r->run);
+    text(out, "model", r->model);
+    text(out, "device", r->device);
+    (void)fnl_buf_printf(out, ",\"epochs\":%u", r->epochs);
+    number(out, "test_loss", r->has_test ? r->test.loss : (double)NAN);
+    number(out, "test_accuracy", accuracy ? r->test.accuracy : (double)NAN);
+    number(out, "samples_per_s", r->samples_per_s);
+    (void)fnl_buf_puts(out, "}");
+}
+
 /* ---- the summary ---- */
 
 static void counts(struct fnl_buf *out, const struct fnl__summary *s)
 {
     const struct fnl_splits *d = s->splits;
-    (void)fnl_buf_printf(out,
-                         ",\n \"samples\": {\"train\": %zu, \"validation\": %zu, \"test\": %zu}",
+    (void)fnl_buf_printf(out, ",\n \"samples\":{\"train\":%zu,\"validation\":%zu,\"test\":%zu}",
                          d->train.count, d->validation.count, d->test.count);
-    (void)fnl_buf_printf(out, ", \"parameters\": %zu", s->network->parameter_count);
+    (void)fnl_buf_printf(out, ",\"parameters\":%zu", s->network->parameter_count);
 }
 
 static void setting(struct fnl_buf *out, const struct fnl__summary *s)
 {
     char finished[32];
-    (void)fnl_buf_printf(out, ",\n \"version\": \"%s\"", FNL_VERSION);
+    (void)fnl_buf_printf(out, ",\n \"version\":\"%s\"", FNL_VERSION);
     text(out, "device", s->result->device);
-    (void)fnl_buf_printf(out, ", \"threads\": %d, \"shards\": %d, \"seed\": %lld",
-                         s->network->threads, s->network->shards, (long long)s->config->seed);
+    (void)fnl_buf_printf(out, ",\"threads\":%d,\"shards\":%d,\"seed\":%lld", s->network->threads,
+                         s->network->shards, (long long)s->config->seed);
     text(out, "loss_function", fnl_loss_names[s->config->loss]);
     text(out, "finished", fnl_clock_text(fnl_clock_unix_ms(), finished));
-    (void)fnl_buf_puts(out, ",\n \"seconds\": ");
+    (void)fnl_buf_puts(out, ",\n \"seconds\":");
     fnl__json_number(out, s->result->seconds);
     number(out, "train_seconds", s->state->total_seconds);
     number(out, "samples_per_s", s->result->samples_per_s);
@@ -145,17 +172,17 @@ static const struct fnl_dataset *tested(const struct fnl__summary *s)
 static void print_summary(struct fnl_buf *out, const struct fnl__summary *s)
 {
     const struct fnl_train_result *r = s->result;
-    (void)fnl_buf_puts(out, "{\"run\": ");
+    (void)fnl_buf_puts(out, "{\"run\":");
     fnl__json_string(out, s->run->id);
     text(out, "status", r->stopped_early ? "stopped_early" : "done");
-    (void)fnl_buf_printf(out, ", \"epochs\": %u, \"best_epoch\": ", r->epochs);
+    (void)fnl_buf_printf(out, ",\"epochs\":%u,\"best_epoch\":", r->epochs);
     fnl__json_number(out, r->best_epoch > 0 ? (double)r->best_epoch : (double)NAN);
     text(out, "weights", r->weights_are_best ? "best" : "last");
     if (s->state->epoch > 0) {
-        (void)fnl_buf_puts(out, ",\n \"last\": ");
+        (void)fnl_buf_puts(out, ",\n \"last\":");
         line(out, &s->state->history[s->state->epoch - 1]);
     }
-    (void)fnl_buf_puts(out, ",\n \"test\": ");
+    (void)fnl_buf_puts(out, ",\n \"test\":");
     if (r->has_test) {
         fnl_evaluation_json(out, &r->test, tested(s)->class_names);
     } else {

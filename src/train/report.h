@@ -9,9 +9,6 @@
 #include "train/state.h"
 #include "train/train.h"
 
-/* The keys of one epoch as in metrics.jsonl, without braces: "epoch": 1, "loss": ... */
-void fnl_epoch_json(struct fnl_buf *out, const struct fnl_epoch *e);
-
 /* Appends the last epoch's line; rewrite: writes the whole file anew from the history (a resumed
  * run: lines of epochs after the checkpoint go). */
 int fnl__metrics_append(const struct fnl__run *run, const struct fnl__state *state,
@@ -32,6 +29,12 @@ int fnl__summary_write(const struct fnl__summary *s, struct fnl_error *err);
 /* {"loss": ..., "accuracy": ..., "confusion_matrix": [[..]], "classes": [{...}]} of an evaluation;
  * names may be NULL. */
 void fnl_evaluation_json(struct fnl_buf *out, const struct fnl_evaluation *e, char *const *names);
+
+/* The lines of --json: {"event":"epoch","run":..., the keys of metrics.jsonl, "epochs":...,
+ * "eta_s":...} and, last, {"event":"end","run":...}. */
+void fnl_epoch_event_json(struct fnl_buf *out, const char *run, const struct fnl_epoch *e,
+                          uint32_t epochs, double eta_s);
+void fnl_train_end_json(struct fnl_buf *out, const struct fnl_train_result *r);
 
 /* Curves of loss and accuracy over the epochs. */
 int fnl__curves_write(const char *path, const struct fnl_epoch *epochs, uint32_t count,

@@ -46,6 +46,10 @@ run "$fournil" train net.yaml --threads 1 --dir runs
 expect "train shows accuracy" 0 "accuracy"
 run "$fournil" train net.yaml --threads 1 --dir runs --json
 expect "train --json" 0
+check "... in one compact form on every line" sh -c '! grep -E "\": |\", |, \"" "$1"' sh "$work/out"
+check "... the end is of the promised form" sh -c \
+    'tail -n 1 "$1" | grep -qE "$2"' sh "$work/out" \
+    '^\{"event":"end","run":"net-[0-9-]+","model":"runs/runs/net-[0-9-]+/model.onnx","device":"cpu","epochs":3,"test_loss":[0-9.e-]+,"test_accuracy":[0-9.]+,"samples_per_s":[0-9.e+]+\}$'
 check "... every line is an object, one an epoch and the end" json \
     '[l.get("event") for l in lines].count("epoch") == 3 and end["event"] == "end"'
 check "... the end says what was reached" json \
