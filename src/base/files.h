@@ -22,6 +22,9 @@ struct fnl_file_writer;
 int fnl_file_begin(const char *path, struct fnl_file_writer **ret_w, struct fnl_error *err);
 int fnl_file_append(struct fnl_file_writer *w, const void *data, size_t size,
                     struct fnl_error *err);
+/* (optional) What was written so far is on the disk when this returns 0: before a commit, for who
+ * has something to do between the two that must not be done when the disk is full. */
+int fnl_file_sync(struct fnl_file_writer *w, struct fnl_error *err);
 int fnl_file_commit(struct fnl_file_writer *w, struct fnl_error *err); /* frees w in any case */
 void fnl_file_abort(struct fnl_file_writer *w);                        /* takes NULL */
 

@@ -29,6 +29,7 @@ struct fnl_file_writer {
     int fd;
     int failed; /* errno of the first failure, 0 = none */
     size_t used;
+    bool synced; /* nothing was written since the last sync */
     char buffer[BUFFER_BYTES];
 };
 
@@ -117,6 +118,7 @@ int fnl_file_begin(const char *path, struct fnl_file_writer **ret_w, struct fnl_
     w->fd = -1;
     w->failed = 0;
     w->used = 0;
+    w->synced = false;
     w->temp = NULL;
     w->path = fnl_strdup(path);
     w->dir = fnl_path_dirname(path);
@@ -150,6 +152,7 @@ static int flush(struct fnl_file_writer *w)
 
 int fnl_file_append(struct fnl_file_writer *w, const void *data, size_t size, struct fnl_error *err)
 {
+    w->synced = false;
     if (w->failed == 0 && size <= BUFFER_BYTES - w->used) {
         if (size != 0) {
             memcpy(w->buffer + w->used, data, size);
@@ -179,14 +182,20 @@ static int sync_dir(const char *dir)
     return rc;
 }
 
-int fnl_file_commit(struct fnl_file_writer *w, struct fnl_error *err)
+int fnl_file_sync(struct fnl_file_writer *w, struct fnl_error *err)
 {
-    int rc = 0;
-    if (flush(w) == 0 && fnl__file_sync(w->fd) != 0) {
+    bool synced = w->synced && w->used == 0;
+    if (flush(w) == 0 && !synced && fnl__file_sync(w->fd) != 0) {
         w->failed = errno;
     }
-    if (w->failed != 0) {
-        rc = fnl__file_fail(err, w->failed, "write", w->path);
+    w->synced = w->failed == 0;
+    return w->synced ? 0 : fnl__file_fail(err, w->failed, "write", w->path);
+}
+
+int fnl_file_commit(struct fnl_file_writer *w, struct fnl_error *err)
+{
+    int rc = fnl_file_sync(w, err);
+    if (rc != 0) {
         writer_free(w);
         return rc;
     }

@@ -225,6 +225,8 @@ int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_c
     for (int i = 0; rc == 0 && i < fnl_params_count(params); i++) {
         rc = put_param(&k, params, i);
     }
+    /* Until the new file is whole on the disk, both old ones stay as they are. */
+    rc = rc != 0 ? rc : fnl_file_sync(k.file, err);
     if (rc != 0) {
         fnl_file_abort(k.file);
         return rc;

@@ -95,8 +95,14 @@ static int load_newest(struct fnl__job *job, bool *ret_found, struct fnl_error *
         return 0;
     }
     int rc = load(job, FNL__RUN_PREVIOUS, err);
+    if (rc == FNL_E_FORMAT) {
+        fnl_error_hint(err, "remove it and last.ckpt to begin the run anew");
+    }
     *ret_found = rc == 0;
-    return rc;
+    /* A damaged last.ckpt must not become the one before at the next save. */
+    return rc == 0 && has_last ? fnl__checkpoint_copy(job->run.file[FNL__RUN_PREVIOUS],
+                                                      job->run.file[FNL__RUN_LAST], err)
+                               : rc;
 }
 
 int fnl__resume_state(struct fnl__job *job, struct fnl_error *err)

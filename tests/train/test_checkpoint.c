@@ -134,6 +134,35 @@ static void test_a_copy_stays_when_the_original_is_replaced(void **state)
     fnl_params_free(b);
 }
 
+static void test_a_save_that_fails_leaves_both_checkpoints(void **state)
+{
+    (void)state;
+    struct fnl_params *a = make_params(), *b = make_params();
+    char last[200], previous[210];
+    (void)snprintf(last, sizeof last, "%s", test_path("full.ckpt"));
+    (void)snprintf(previous, sizeof previous, "%s.1", last);
+    for (float from = 1.0F; from < 3.0F; from += 1.0F) {
+        fill(a, from);
+        assert_int_equal(fnl__checkpoint_save(last, true, CRC, &example, a, &err), 0);
+    }
+    int failures = 0;
+    for (uint64_t n = 1; n < 3; n++) { /* the write, the sync */
+        fill(a, 9.0F);
+        fnl_file_fail_at(n);
+        failures += fnl__checkpoint_save(last, true, CRC, &example, a, &err) != 0;
+        fnl_file_fail_at(0);
+        fill(a, 2.0F);
+        assert_int_equal(fnl__checkpoint_load(last, CRC, NULL, b, &err), 0);
+        assert_equal(a, b, 3);
+        fill(a, 1.0F);
+        assert_int_equal(fnl__checkpoint_load(previous, CRC, NULL, b, &err), 0);
+        assert_equal(a, b, 3);
+    }
+    assert_int_equal(failures, 2);
+    fnl_params_free(a);
+    fnl_params_free(b);
+}
+
 /* Loads damaged bytes; asserts that nothing changed and that an error says the file's name. */
 static void assert_refused(const char *data, size_t size, const char *what, size_t at)
 {
@@ -260,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_comes_back_to_the_bit),
+        cmocka_unit_test(test_a_save_that_fails_leaves_both_checkpoints),
         cmocka_unit_test(test_a_copy_stays_when_the_original_is_replaced),
         cmocka_unit_test(test_damage_at_any_byte_is_seen_and_changes_nothing),
         cmocka_unit_test(test_another_network_or_configuration_is_refused),

@@ -280,8 +280,14 @@ static void test_a_damaged_checkpoint_falls_back_to_the_one_before(void **state)
     struct small_run first = {.config = config, .stop_at = 24};
     small_train(&first);
     damage(small_file(&first, "last.ckpt"));
+    /* Stopped at once it saves once: the damaged file must not become the one before. */
+    struct small_run between = {.resume = first.result.run, .stop_at = 1};
+    small_train(&between);
+    assert_int_equal(between.rc, FNL_E_INTERRUPTED);
+    damage(small_file(&first, "last.ckpt"));
     struct small_run second = {.resume = first.result.run};
     small_train_well(&second);
+    small_free(&between);
     assert_non_null(strstr(second.notes, "last.ckpt: at byte"));
     assert_non_null(strstr(second.notes, "checksum does not match; using the checkpoint before"));
     assert_as_whole(&second);
