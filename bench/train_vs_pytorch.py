@@ -10,7 +10,8 @@ memory. Both are pinned to as many CPUs as --threads says.
 
 Peers: Debian's python3-torch (/usr/bin/python3) and a current PyTorch in build/venv-pytorch, where they are installed, or
 the interpreters named by --python. Of each the fastest way is taken, found by short trials: eager, traced, compiled,
-channels last, fused update, and each number of threads up to --threads. Then --repeat rounds in turn; medians count.
+channels last, fused update; with several threads the way that won with the first number of them, on one thread and on each
+number up to --threads. Then --repeat rounds in turn; medians count.
 
 Printed in Markdown with the target beside each figure: ratios; our bfloat16 against our float32; our two threads against
 our one; the largest relative difference of the first 100 losses, with both sides going their own way from equal weights, and
@@ -152,11 +153,14 @@ def find_pythons(named):
     return found
 
 
-def best_peer(python, major, model, folder, threads, cpus):
-    """The fastest way of this PyTorch, by short trials; its process is left running."""
+def best_peer(python, major, model, folder, threads, cpus, known):
+    """The fastest way of this PyTorch, by short trials; its process is left running. known: {(python, model): variant},
+    found before at another number of threads."""
     variants = VARIANTS[min(max(major, 1), 2)]
     if model == "cnn":
         variants = variants + [v + "+channels_last" for v in variants]
+    if (python, model) in known:
+        variants = [known[python, model]]
     best, best_speed = None, 0.0
     for variant in variants:
         for count in range(1, threads + 1):
@@ -172,6 +176,8 @@ def best_peer(python, major, model, folder, threads, cpus):
                 best, peer, best_speed = peer, best, speed
             if peer:
                 peer.close()
+    if best:
+        known[python, model] = best.variant
     return best
 
 
@@ -194,14 +200,14 @@ def compare_losses(driver, model, python, folder, ours):
             "update_difference": max(followed["updates"])}
 
 
-def compare(driver, model, threads, repeat, pythons):
+def compare(driver, model, threads, repeat, pythons, known):
     """One model at one number of threads: medians of rounds in turn."""
     cpus = set(sorted(os.sched_getaffinity(0))[-threads:])
     one = set(sorted(cpus)[-1:])
     speeds, result = {}, {"model": model, "threads": threads, "peers": []}
     with tempfile.TemporaryDirectory() as folder:
         driver.dump(model, folder)
-        peers = [p for p in (best_peer(python, major, model, folder, threads, cpus)
+        peers = [p for p in (best_peer(python, major, model, folder, threads, cpus, known)
                              for python, major in pythons) if p]
         try:
             for _ in range(repeat):
@@ -236,7 +242,7 @@ def compare(driver, model, threads, repeat, pythons):
     return result
 
 
-def compare_busy(driver, model, threads, repeat, pythons):
+def compare_busy(driver, model, threads, repeat, pythons, _):
     """What is left beside a process that keeps one of the CPUs busy: quiet and busy rounds in turn."""
     cpus = set(sorted(os.sched_getaffinity(0))[-threads:])
     speeds, result = {}, {"model": model, "threads": threads, "sides": []}
@@ -415,7 +421,7 @@ def main():
         print("no PyTorch: apt install python3-torch, or name a Python that has it by --python",
               file=sys.stderr)
     cpus = len(os.sched_getaffinity(0))
-    results = []
+    results, known = [], {}
     for model in list(MODELS) if options.model == "all" else [options.model]:
         if data_sets.folder(MODELS[model]["data"]) is None:
             print(f"{model}: no data, left out", file=sys.stderr)
@@ -424,7 +430,7 @@ def main():
             if threads > cpus or (options.busy and threads < 2):
                 continue
             run = compare_busy if options.busy else compare
-            results.append(run(driver, model, threads, options.repeat, pythons))
+            results.append(run(driver, model, threads, options.repeat, pythons, known))
     floor = None if options.no_floor or options.busy else find_built(options.build, "floor")
     if floor:
         add_floor(results, floor)
