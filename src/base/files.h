@@ -28,8 +28,8 @@ int fnl_file_sync(struct fnl_file_writer *w, struct fnl_error *err);
 int fnl_file_commit(struct fnl_file_writer *w, struct fnl_error *err); /* frees w in any case */
 void fnl_file_abort(struct fnl_file_writer *w);                        /* takes NULL */
 
-/* Removes what writers of processes that were killed have left in dir. Only for who may be sure that
- * nobody writes there now: the holder of a lock. */
+/* Removes what writers of processes that were killed have left in dir. Only for who may be sure
+ * that nobody writes there now: the holder of a lock. */
 void fnl_file_sweep(const char *dir);
 
 /* Appends one line to path (O_APPEND, one write, fdatasync): for metrics.jsonl. */
