@@ -2,7 +2,8 @@
 """Training steps a second, Fournil against PyTorch: same weights, same order of samples, in turn.
 
     python3 bench/train_vs_pytorch.py [--model mlp|cnn|all] [--threads 1,2] [--repeat 5] [--busy]
-                                      [--python PATH]... [--build DIR] [--no-floor] [--json]
+                                      [--python PATH]... [--variant WAY]... [--build DIR] [--no-floor]
+                                      [--json]
 
 mlp: examples/mnist_mlp.yaml; cnn: examples/cifar10_cnn.yaml. A step: gather the batch by the shuffled order, forward,
 backward, update. Fournil's side is bench/step_driver.c, the peer's bench/pytorch_peer.py, with its data as float tensors in
@@ -58,6 +59,7 @@ VARIANTS = {  # major version of PyTorch: variants
     1: ["eager", "jit"],
     2: ["eager", "eager+fused", "compile+fused"],
 }
+ONLY = []  # --variant: these alone
 TRIALS = 3
 
 
@@ -156,8 +158,8 @@ def find_pythons(named):
 def best_peer(python, major, model, folder, threads, cpus, known):
     """The fastest way of this PyTorch, by short trials; its process is left running. known: {(python, model): variant},
     found before at another number of threads."""
-    variants = VARIANTS[min(max(major, 1), 2)]
-    if model == "cnn":
+    variants = ONLY or VARIANTS[min(max(major, 1), 2)]
+    if model == "cnn" and not ONLY:
         variants = variants + [v + "+channels_last" for v in variants]
     if (python, model) in known:
         variants = [known[python, model]]
@@ -412,10 +414,13 @@ def main():
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--python", action="append", default=[])
+    parser.add_argument("--variant", action="append", default=[],
+                        help="try only this way of the peer, such as eager (PyTorch as it comes)")
     parser.add_argument("--build", help="folder of step_driver and floor")
     parser.add_argument("--no-floor", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    ONLY.extend(options.variant)
     driver, pythons = Driver(options.build), find_pythons(options.python)
     if not pythons:
         print("no PyTorch: apt install python3-torch, or name a Python that has it by --python",
