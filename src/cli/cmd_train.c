@@ -138,7 +138,7 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     fnl_interrupt_install();
     int rc = fnl_train(&request, &result, err);
     if (rc == 0) {
-        rc = fnl_train_view_end(&view, &result, config, err);
+        rc = fnl_train_view_end(&view, &result, err);
     }
     fnl_train_view_clear(&view);
     fnl_train_result_free(&result);

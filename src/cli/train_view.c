@@ -3,6 +3,7 @@
  * one object an epoch and one at the end. */
 #include "cli/train_view.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -17,9 +18,11 @@ static void put_line(struct fnl_train_view *v, struct fnl_buf *line)
 {
     if (line->failed && v->error.code == 0) {
         FNL_FAIL(&v->error, NOMEM, NULL, "no memory for a line of output");
-    } else {
-        puts(line->data);
-        (void)fflush(stdout); /* main reports a full disk at the end */
+    } else if ((puts(line->data) == EOF || fflush(stdout) != 0) && errno != EPIPE &&
+               v->error.code == 0) { /* no reason to stop a training: it is said at the end */
+        char reason[128];
+        FNL_FAIL(&v->error, IO, NULL, "standard output: %s",
+                 strerror_r(errno, reason, sizeof reason));
     }
     fnl_buf_free(line);
 }
@@ -182,7 +185,7 @@ static int json_end(struct fnl_train_view *v, const struct fnl_train_result *r,
 }
 
 int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *r,
-                       const char *config, struct fnl_error *err)
+                       struct fnl_error *err)
 {
     char text[32];
     fnl_train_view_clear(v);
@@ -207,7 +210,7 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
     }
     printf("done in %s\n", fnl_duration_text(r->seconds, text));
     printf("model   %s\ncurves  %s/curves.svg\n", r->model, r->folder);
-    printf("\nnext: fournil evaluate %s --data %s\n", r->model,
-           config != NULL ? config : "CONFIG.yaml");
+    /* The configuration as run, so that the numbers are the same whatever --set said. */
+    printf("\nnext: fournil evaluate %s --data %s/config.yaml\n", r->model, r->folder);
     return 0;
 }

@@ -20,6 +20,6 @@ void fnl_train_view_init(struct fnl_train_view *v, bool json, struct fnl_train_o
 void fnl_train_view_clear(struct fnl_train_view *v);
 /* The result: a few lines, or the last line of JSON. */
 int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *r,
-                       const char *config, struct fnl_error *err);
+                       struct fnl_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "train/export.h"
 #include "train/network.h"
+#include "train/run_folder.h"
 #include "train/train.h"
 
 const char *const fnl_evaluate_splits[] = {"test", "validation", "train", NULL};
@@ -49,8 +50,12 @@ static void job_free(struct evaluation_job *j)
 static int load_inputs(struct evaluation_job *j, struct fnl_error *err)
 {
     const struct fnl_evaluate_request *q = j->request;
-    int rc = fnl_train_config_load(q->config, NULL, q->assignments, q->assignment_count, true,
-                                   &j->config, err);
+    char *directory = NULL;
+    int rc = fnl__run_data_directory(q->config, &directory, err);
+    rc = rc != 0 ? rc
+                 : fnl_train_config_load(q->config, directory, q->assignments, q->assignment_count,
+                                         true, &j->config, err);
+    fnl_free(directory);
     rc = rc != 0 ? rc : fnl_onnx_load(q->model, &j->model, err);
     rc = rc != 0 ? rc
                  : fnl_data_load(j->config->data, j->config->directory, (uint64_t)j->config->seed,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/clock.h"
@@ -162,6 +163,19 @@ static int write_info(struct fnl__run *run, const char *config_path, const char 
     return rc;
 }
 
+/* A folder without its config.yaml is of no use to anybody, and a resume would not find it. */
+static void discard(struct fnl__run *run)
+{
+    static const enum fnl__run_file made[] = {FNL__RUN_CONFIG, FNL__RUN_INFO, FNL__RUN_LOCK};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        if (run->file[made[i]] != NULL) {
+            (void)unlink(run->file[made[i]]);
+        }
+    }
+    (void)rmdir(run->folder);
+    fnl__run_close(run);
+}
+
 int fnl__run_create(const char *dir, const char *config_path, const char *directory,
                     const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err)
 {
@@ -172,10 +186,17 @@ int fnl__run_create(const char *dir, const char *config_path, const char *direct
     int rc = fnl_path_mkdirs(runs, err);
     rc = rc != 0 ? rc : claim(run, runs, config_path, err);
     fnl_free(runs);
-    rc = rc != 0 ? rc : name_files(run, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = name_files(run, err);
     rc = rc != 0 ? rc : lock(run, err);
     rc = rc != 0 ? rc : write_info(run, config_path, directory, err);
-    return rc != 0 ? rc : write_config(run, config, err);
+    rc = rc != 0 ? rc : write_config(run, config, err);
+    if (rc != 0) {
+        discard(run);
+    }
+    return rc;
 }
 
 /* ---- an existing one ---- */
@@ -212,11 +233,11 @@ static int find_folder(const char *dir, const char *name, char **ret_folder, str
     return 0;
 }
 
-static int read_info(struct fnl__run *run, struct fnl_error *err)
+/* "directory" of a run.json. */
+static int read_info(const char *path, char **ret_directory, struct fnl_error *err)
 {
     char *text = NULL;
     size_t size = 0;
-    const char *path = run->file[FNL__RUN_INFO];
     int rc = fnl_file_read(path, FNL_MAX_YAML_BYTES, &text, &size, err);
     if (rc != 0) {
         return rc;
@@ -229,10 +250,29 @@ static int read_info(struct fnl__run *run, struct fnl_error *err)
         rc = FNL_FAIL(err, FORMAT, NULL, "%s:%d: %s", path, problem.line,
                       info == NULL ? problem.text : "\"directory\" is missing");
     } else {
-        run->directory = fnl_strdup(directory);
-        rc = run->directory == NULL ? FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", path) : 0;
+        *ret_directory = fnl_strdup(directory);
+        rc = *ret_directory == NULL ? FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", path) : 0;
     }
     json_decref(info);
+    return rc;
+}
+
+int fnl__run_data_directory(const char *config_path, char **ret_directory, struct fnl_error *err)
+{
+    *ret_directory = NULL;
+    if (strcmp(fnl_path_basename(config_path), file_names[FNL__RUN_CONFIG]) != 0) {
+        return 0;
+    }
+    char *folder = fnl_path_dirname(config_path);
+    char *info = folder != NULL ? fnl_path_join(folder, file_names[FNL__RUN_INFO]) : NULL;
+    int rc = 0;
+    if (info == NULL) {
+        rc = FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", config_path);
+    } else if (fnl_path_exists(info)) {
+        rc = read_info(info, ret_directory, err);
+    }
+    fnl_free(info);
+    fnl_free(folder);
     return rc;
 }
 
@@ -254,7 +294,7 @@ int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struc
         rc = FNL_FAIL(err, INVALID, "train with the same file again for another run",
                       "run %s is finished: nothing to resume", run->id);
     }
-    rc = rc != 0 ? rc : read_info(run, err);
+    rc = rc != 0 ? rc : read_info(run->file[FNL__RUN_INFO], &run->directory, err);
     char *text = NULL;
     size_t size = 0;
     rc = rc != 0 ? rc

@@ -35,13 +35,18 @@ struct fnl__run {
         .lock_fd = -1                                                                              \
     }
 
-/* A fresh folder for a run of the file config_path, locked, with config.yaml and run.json. */
+/* A fresh folder for a run of the file config_path, locked, with config.yaml and run.json; none is
+ * left when it fails. */
 int fnl__run_create(const char *dir, const char *config_path, const char *directory,
                     const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err);
 
 /* An existing one, by id or path, locked. FNL_E_NOTFOUND; FNL_E_BUSY when somebody is at it;
  * FNL_E_INVALID when it is finished. */
 int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struct fnl_error *err);
+
+/* Where the relative data paths of a configuration start, when it is the config.yaml of a run's
+ * folder (run.json beside it says so); else *ret_directory is NULL: beside the file. fnl_free. */
+int fnl__run_data_directory(const char *config_path, char **ret_directory, struct fnl_error *err);
 
 void fnl__run_close(struct fnl__run *run); /* unlocks */
 

@@ -69,6 +69,14 @@ run "$fournil" evaluate "$model" --data net.yaml --json
 expect "evaluate" 0
 check "... gives training's own numbers to the bit" test "$(field loss) $(field accuracy)" = \
     "$loss $accuracy"
+run sh -c 'mkdir other && cd other && "$1" train ../net.yaml --threads 1 --set data.limit=100' sh "$fournil"
+expect "the end says how to test the model" 0 "next: fournil evaluate .fournil/runs/"
+loss_limited=$(python3 -c "import glob, json
+print(repr(json.load(open(glob.glob('other/.fournil/runs/*/summary.json')[0]))['test']['loss']))")
+next=$(printf '%s\n' "$out" | sed -n 's/^next: fournil //p')
+run sh -c "cd other && \"\$1\" $next --json" sh "$fournil"
+expect "... as a command" 0
+check "... on what the run was tested on, with its --set" test "$(field loss)" = "$loss_limited"
 run "$fournil" train net.yaml --threads 1 --dir runs --json
 check "the same seed gives the same result" test "$(field test_loss)" = "$loss"
 run "$fournil" train net.yaml --threads 1 --dir runs --json --set train.seed=2
@@ -126,6 +134,21 @@ wait $id || status=$?
 out=$(cat bg.out)
 err=$(cat bg.err)
 expect "Ctrl-C ends with 130 and says how to go on" 130 "--resume"
+
+# ---- nowhere to write ----
+if [ -w /dev/full ]; then
+    for option in --json --threads; do
+        status=0
+        "$fournil" train net.yaml $option $([ $option = --threads ] && echo 1) --dir full \
+            > /dev/full 2> err || status=$?
+        out=
+        err=$(cat err)
+        expect "standard output is full ($option)" 5 "standard output"
+    done
+    check "... the model is there all the same" sh -c 'ls full/runs/*/model.onnx'
+else
+    skip "there is no /dev/full"
+fi
 
 # ---- mistakes ----
 wrong() { # NAME STATUS TEXT SED-EXPRESSION

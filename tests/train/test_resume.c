@@ -368,6 +368,25 @@ static void test_a_full_disk_loses_nothing(void **state)
     assert_true(resumed > 20);
 }
 
+static void test_a_disk_too_full_for_the_folder_leaves_none(void **state)
+{
+    (void)state;
+    char runs[300];
+    for (uint64_t n = 1; n <= 6;
+         n++) { /* run.json and config.yaml: write, sync, the folder's sync */
+        fnl_file_fail_at(n);
+        struct small_run r = {.config = config, .dir = small_path("too-full")};
+        small_train(&r);
+        fnl_file_fail_at(0);
+        assert_int_equal(r.rc, FNL_E_IO);
+        assert_non_null(strstr(r.err.message, "No space left"));
+        assert_null(strstr(r.err.hint, "--resume")); /* there is nothing to go on with */
+        (void)snprintf(runs, sizeof runs, "%s", small_path("too-full/runs"));
+        assert_int_equal(rmdir(runs), 0); /* it is empty */
+        small_free(&r);
+    }
+}
+
 static void test_a_folder_that_cannot_be_made_is_a_clear_error(void **state)
 {
     (void)state;
@@ -397,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_two_damaged_checkpoints_are_an_error),
         cmocka_unit_test(test_lines_after_the_checkpoint_are_cut),
         cmocka_unit_test(test_a_full_disk_loses_nothing),
+        cmocka_unit_test(test_a_disk_too_full_for_the_folder_leaves_none),
         cmocka_unit_test(test_a_folder_that_cannot_be_made_is_a_clear_error),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
