@@ -384,7 +384,7 @@ def print_own(results):
 
 
 def print_busy(results):
-    print("\n| model | threads | side | alone, samples/s | beside a busy process | left | target | |")
+    print("| model | threads | side | alone, samples/s | beside a busy process | left | target | |")
     print("|---|---|---|---|---|---|---|---|")
     for r in results:
         for s in r["sides"]:
