@@ -386,6 +386,61 @@ static int read_labels(struct fnl__load *load, const struct fnl__array *a, struc
     return 0;
 }
 
+/* The place of the one 1 among the zeros of a row, or -1. */
+static int hot(const struct fnl__array *a, uint64_t row, uint64_t each)
+{
+    int place = -1;
+    for (uint64_t k = 0; k < each; k++) {
+        double value = element_value(a, file_index(a, row * each + k));
+        if (value == 1.0 && place < 0) {
+            place = (int)k;
+        } else if (value != 0.0) {
+            return -1;
+        }
+    }
+    return place;
+}
+
+static bool is_one_hot(const struct fnl__array *a, uint64_t each)
+{
+    bool all = each > 1 && each <= FNL_MAX_CLASSES;
+    for (uint64_t i = 0; all && i < a->dim[0]; i++) {
+        all = hot(a, i, each) >= 0;
+    }
+    return all;
+}
+
+/* Rows of 0 with one 1, as Keras' to_categorical makes them: classes written another way. */
+static int read_one_hot(struct fnl__load *load, const struct fnl__array *a, uint64_t each,
+                        struct fnl_dataset *out, struct fnl_error *err)
+{
+    void *block = NULL;
+    int limit = fnl__load_class_limit(load);
+    if (each > (uint64_t)limit) {
+        return FNL_FAIL(err, FORMAT, "give one label a sample: its class as a whole number from 0",
+                        "%s: %llu values a sample, but there are %d classes (%s)", a->name,
+                        (unsigned long long)each, limit, fnl__load_class_source(load));
+    }
+    int rc = fnl__store_alloc(load->store, out->count, sizeof(int32_t), a->name, &block, err);
+    int32_t *labels = block;
+    for (size_t i = 0; rc == 0 && i < out->count; i++) {
+        labels[i] = hot(a, i, each);
+        if (labels[i] < 0) {
+            rc = FNL_FAIL(err, FORMAT, "give one label a sample, or a row of 0 with one 1",
+                          "%s: offset %llu: sample %zu: expected one 1 among %llu values, the "
+                          "others 0",
+                          a->name, (unsigned long long)element_offset(a, file_index(a, i * each)),
+                          i, (unsigned long long)each);
+        }
+    }
+    if (rc == 0) {
+        out->target_kind = FNL_TARGET_CLASS;
+        out->labels = labels;
+        out->class_count = (int)each;
+    }
+    return rc;
+}
+
 static int read_numbers(struct fnl__load *load, const struct fnl__array *a, struct fnl_dataset *out,
                         struct fnl_error *err)
 {
@@ -411,16 +466,14 @@ int fnl__array_targets(struct fnl__load *load, const struct fnl__array *a, struc
     uint64_t each = a->count / a->dim[0];
     int task = load->config->task;
     if (task == FNL_TASK_AUTO) {
-        task = fnl__element_is_float(a->element) || each > 1 ? FNL_TASK_REGRESSION
-                                                             : FNL_TASK_CLASSIFICATION;
+        bool numbers = fnl__element_is_float(a->element) || each > 1;
+        task = numbers && !is_one_hot(a, each) ? FNL_TASK_REGRESSION : FNL_TASK_CLASSIFICATION;
     }
     if (task == FNL_TASK_REGRESSION) {
         return read_numbers(load, a, out, err);
     }
     if (each != 1) {
-        return FNL_FAIL(err, FORMAT, "give one label a sample: its class as a whole number from 0",
-                        "%s: %llu values a sample, expected one label", a->name,
-                        (unsigned long long)each);
+        return read_one_hot(load, a, each, out, err);
     }
     return read_labels(load, a, out, err);
 }

@@ -37,7 +37,8 @@ static const struct fnl_field data_fields[] = {
          "name them; the number of classes is then the largest training label + 1."},
     {"task", FNL_FIELD_ENUM, C(task), .fallback = "auto", .names = task_names,
      .doc = "npy, csv: whether the target is a class or a number. auto: integers and words are "
-            "classes, other numbers are numbers; in a CSV file, integers are classes when they "
+            "classes, and so are npy rows of 0 with one 1 (one-hot), other numbers are numbers; in "
+            "a CSV file, integers are classes when they "
             "are 0, 1, 2... without a gap and fewer than 100."},
     {"normalize", FNL_FIELD_NODE, C(normalize_node),
      .doc = "`computed` (mean and standard deviation of each channel of the training samples), "

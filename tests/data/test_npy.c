@@ -109,6 +109,33 @@ static void float_targets_are_numbers(void **state)
                "offset 136: sample 1: label -1 is out of range");
 }
 
+/* What Keras' categorical_crossentropy takes. */
+static void one_hot_rows_are_classes(void **state)
+{
+    (void)state;
+    struct loaded l;
+    static const char *const files[] = {"y_onehot.npy", "y_onehot_fortran.npy"};
+    for (size_t i = 0; i < TEST_COUNT(files); i++) {
+        load(pair(npy("x_f4.npy"), npy(files[i]), ""), &l);
+        assert_int_equal(l.splits->train.target_kind, FNL_TARGET_CLASS);
+        assert_int_equal(l.splits->train.class_count, 4); /* also the one that never occurs */
+        assert_int_equal(l.splits->train.labels[0], 2);
+        assert_int_equal(l.splits->train.labels[1], 0);
+        unload(&l);
+    }
+    load(pair(npy("x_f4.npy"), npy("y_onehot.npy"), ", task: regression"), &l);
+    assert_int_equal(l.splits->train.target_kind, FNL_TARGET_REAL);
+    assert_int_equal(l.splits->train.target_size, 4);
+    unload(&l);
+    load(pair(npy("x_f4.npy"), npy("y_several.npy"), ""), &l);
+    assert_int_equal(l.splits->train.target_kind, FNL_TARGET_REAL);
+    unload(&l);
+    load_fails(pair(npy("x_f4.npy"), npy("y_several.npy"), ", task: classification"), FNL_E_FORMAT,
+               "sample 1: expected one 1 among 3 values");
+    load_fails(pair(npy("x_f4.npy"), npy("y_onehot.npy"), ", classes: [a, b, c]"), FNL_E_FORMAT,
+               "4 values a sample, but there are 3 classes");
+}
+
 static void what_is_no_array_of_numbers_is_refused(void **state)
 {
     (void)state;
@@ -274,6 +301,7 @@ int main(void)
         IN_DIR(bytes_stay_bytes_and_booleans_become_floats),
         IN_DIR(images_end_up_channels_last),
         IN_DIR(float_targets_are_numbers),
+        IN_DIR(one_hot_rows_are_classes),
         IN_DIR(what_is_no_array_of_numbers_is_refused),
         IN_DIR(archives_are_read_by_array),
         IN_DIR(arrays_cut_anywhere_are_refused),
