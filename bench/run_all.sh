@@ -53,9 +53,15 @@ section() { # TITLE COMMAND...: its output under a title that names it
     shift
     # shellcheck disable=SC2016 # Markdown, not commands
     printf '\n### %s\n\n`%s`\n\n' "$title" "$*"
-    began=$(date +%s)
-    "$@" 2>> "$log" || true
-    echo "$title: $(($(date +%s) - began)) s" >&2
+    section_began=$(date +%s)
+    section_status=0
+    "$@" 2>> "$log" || section_status=$?
+    if [ "$section_status" -ne 0 ]; then
+        echo
+        echo "(exit status $section_status)"
+        echo "$title: exit status $section_status, see $log" >&2
+    fi
+    echo "$title: $(($(date +%s) - section_began)) s" >&2
 }
 
 head_lines() {
