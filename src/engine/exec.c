@@ -34,7 +34,7 @@ struct fnl_exec {
     struct fnl_plan *plan;
     struct shard *shard;
     int shard_count;
-    float **gradient;  /* [shard_count], for update */
+    float **gradient;  /* [shard_count], for update: those of shards that had rows come first */
     float *rounded;    /* bfloat16: the parameters as the products see them */
     float *staging[4]; /* images in channels-last order, when the caller's are not */
     double *slice_norm2;
@@ -62,14 +62,13 @@ static int alloc_shards(struct fnl_exec *e, struct fnl_error *err)
         struct fnl_run *r = &e->shard[s].run;
         r->base[FNL_SPACE_ARENA] = fnl_alloc_aligned(e->plan->arena_bytes + FNL_CACHE_LINE);
         r->scratch = fnl_alloc_aligned(e->plan->scratch_bytes + FNL_CACHE_LINE);
-        e->gradient[s] = gradient_bytes > 0 ? fnl_alloc_aligned(gradient_bytes) : NULL;
+        r->base[FNL_SPACE_GRADIENT] = gradient_bytes > 0 ? fnl_alloc_aligned(gradient_bytes) : NULL;
         if (r->base[FNL_SPACE_ARENA] == NULL || r->scratch == NULL ||
-            (gradient_bytes > 0 && e->gradient[s] == NULL)) {
+            (gradient_bytes > 0 && r->base[FNL_SPACE_GRADIENT] == NULL)) {
             return FNL_FAIL(err, NOMEM, "use a smaller batch",
                             "no memory for activations: %zu MiB for each of %d shards",
                             e->plan->arena_bytes >> 20, e->shard_count);
         }
-        r->base[FNL_SPACE_GRADIENT] = (unsigned char *)e->gradient[s];
         r->base[FNL_SPACE_PARAM] =
             (unsigned char *)(e->rounded != NULL ? e->rounded : e->params->block[0]);
         r->base[FNL_SPACE_STATE] = (unsigned char *)e->params->block[0];
@@ -196,7 +195,7 @@ void fnl_exec_free(struct fnl_exec *exec)
     for (int s = 0; exec->shard != NULL && s < exec->shard_count; s++) {
         fnl_free(exec->shard[s].run.base[FNL_SPACE_ARENA]);
         fnl_free(exec->shard[s].run.scratch);
-        fnl_free(exec->gradient != NULL ? exec->gradient[s] : NULL);
+        fnl_free(exec->shard[s].run.base[FNL_SPACE_GRADIENT]);
     }
     for (int i = 0; i < 4; i++) {
         fnl_free(exec->staging[i]);

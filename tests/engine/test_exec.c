@@ -229,6 +229,34 @@ static void loss_and_hits_are_counted_over_all_shards(void **state)
     close_session(&s);
 }
 
+/* The last batch of an epoch may be shorter than there are shards: some have no rows then. */
+static void fewer_rows_than_shards_are_as_good_as_any(void **state)
+{
+    (void)state;
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_optimizer sgd = FNL_OPTIMIZER_INIT;
+    struct fnl_step_result r;
+    struct session one, eight;
+    open_session(&one, NET_MLP, "cpu", 1, 1, sgd, FNL_PRECISION_F32);
+    open_session(&eight, NET_MLP, "cpu", 2, 8, sgd, FNL_PRECISION_F32);
+    static const size_t rows[] = {40, 3, 5, 40, 1};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ok(step(&one, rows[i], i + 1, 0.1, &r, &err));
+        ok(step(&eight, rows[i], i + 1, 0.1, &r, &err));
+    }
+    size_t count = fnl_params_size(one.params, 0);
+    float *a = fnl_malloc(count * sizeof *a), *b = fnl_malloc(count * sizeof *b);
+    ok(fnl_params_read(one.params, 0, 0, a, &err));
+    ok(fnl_params_read(eight.params, 0, 0, b, &err));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(fabsf(a[i] - b[i]) < 1e-4F);
+    }
+    fnl_free(a);
+    fnl_free(b);
+    close_session(&one);
+    close_session(&eight); /* each block is freed once: sanitizers look on */
+}
+
 static void too_many_rows_are_refused(void **state)
 {
     (void)state;
@@ -253,6 +281,7 @@ int main(void)
         cmocka_unit_test(bfloat16_is_near_float32_and_not_the_same),
         cmocka_unit_test(a_loss_that_is_not_finite_changes_no_parameter),
         cmocka_unit_test(loss_and_hits_are_counted_over_all_shards),
+        cmocka_unit_test(fewer_rows_than_shards_are_as_good_as_any),
         cmocka_unit_test(too_many_rows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
