@@ -197,18 +197,20 @@ static void print_panel(struct fnl_buf *out, struct panel *p)
 
 static const char style[] =
     "<style>\n"
-    "svg{background:#fff;font-family:system-ui,sans-serif;fill:#1f2328}\n"
+    "svg{font-family:system-ui,sans-serif;fill:#1f2328}.back{fill:#fff}\n"
     ".title{font-size:15px;font-weight:600}.tick{font-size:12px}\n"
     ".end{text-anchor:end}.mid{text-anchor:middle}\n"
     ".grid{stroke:#d8dee4;fill:none}.axis{stroke:#59636e;fill:none}\n"
     ".line{fill:none;stroke-width:2;stroke-linejoin:round}\n"
     "path.train{stroke:#0969da}path.val{stroke:#bc4c00;stroke-dasharray:6 3}\n"
     "circle.train{fill:#0969da}circle.val{fill:#bc4c00}\n"
-    "@media(prefers-color-scheme:dark){svg{background:#0d1117;fill:#e6edf3}\n"
+    "@media(prefers-color-scheme:dark){svg{fill:#e6edf3}.back{fill:#0d1117}\n"
     ".grid{stroke:#30363d}.axis{stroke:#9198a1}\n"
     "path.train{stroke:#58a6ff}path.val{stroke:#f0883e}\n"
     "circle.train{fill:#58a6ff}circle.val{fill:#f0883e}}\n"
-    "</style>\n";
+    "</style>\n"
+    /* Drawn, because the background of a style is known to browsers only. */
+    "<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n";
 
 int fnl__curves_print(struct fnl_buf *out, const struct fnl_epoch *epochs, uint32_t count)
 {

@@ -124,6 +124,7 @@ static void test_curves_have_a_panel_for_what_there_is(void **state)
                              {3, 0, 0.4, 0.8, 0.5, 0.7, 0, 0, 0}};
     begin();
     assert_int_equal(fnl__curves_print(&out, e, 3), 0);
+    assert_non_null(strstr(out.data, "<rect class=\"back\" width=\"100%\" height=\"100%\"/>"));
     assert_int_equal(count_of(out.data, "class=\"title\""), 2);
     assert_int_equal(count_of(out.data, "<circle class=\"train\""), 6);
     assert_int_equal(count_of(out.data, "<circle class=\"val\""), 4);
