@@ -72,6 +72,10 @@ static int read_samples(struct fnl__load *load, const char *file, struct fnl_dat
     if (rc == 0) {
         rc = fnl__idx_parse(path, data, size, &a, err);
     }
+    if (rc == 0 && a.rank < 2) {
+        rc = FNL_FAIL(err, FORMAT, "are images and labels exchanged?",
+                      "%s: offset 3: 1 dimension, expected 2 or more of samples", path);
+    }
     if (rc == 0) {
         rc = fnl__array_samples(load, &a, &data, out, err);
     }

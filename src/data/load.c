@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/data_int.h"
@@ -56,6 +57,29 @@ static int largest_label(const struct fnl_dataset *d)
     return largest;
 }
 
+/* Where the labels alone say how many classes there are, one damaged label makes many more. */
+static void warn_of_gaps(const struct fnl__load *load, const struct fnl_dataset *d, int classes)
+{
+    unsigned char *seen = fnl_calloc((size_t)classes, 1);
+    size_t largest_at = 0;
+    int missing = classes;
+    if (seen == NULL) {
+        return; /* only a warning is lost */
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        missing -= seen[d->labels[i]] == 0;
+        seen[d->labels[i]] = 1;
+        largest_at = d->labels[i] > d->labels[largest_at] ? i : largest_at;
+    }
+    if (missing > 0) {
+        fnl_log(FNL_LOG_WARNING,
+                "data.%s: %d of %d classes have no sample; the largest label, %d, is that of "
+                "sample %zu",
+                fnl__split_names[load->split], missing, classes, classes - 1, largest_at);
+    }
+    fnl_free(seen);
+}
+
 /* The number and the names of classes, from the configuration, the reader, or the labels. */
 static int know_classes(struct fnl__load *load, struct fnl_dataset *d, struct fnl_error *err)
 {
@@ -71,6 +95,9 @@ static int know_classes(struct fnl__load *load, struct fnl_dataset *d, struct fn
         load->class_count = given->count != 0     ? given->count
                             : d->class_count != 0 ? d->class_count
                                                   : largest_label(d) + 1;
+        if (given->count == 0 && d->class_count == 0) {
+            warn_of_gaps(load, d, load->class_count);
+        }
     }
     if (load->class_names == NULL && given->count != 0) {
         char **names = fnl_arena_array(&load->store->arena, (size_t)given->count, sizeof *names);

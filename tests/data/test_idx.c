@@ -3,6 +3,8 @@
 
 #include <zlib.h>
 
+#include "base/log.h"
+
 #define PAIR "{format: idx, train: {images: x, labels: y}, "
 
 static const unsigned char six[] = {0, 1, 2, 3, 4, 255};
@@ -154,6 +156,45 @@ static void labels_must_fit_the_samples_and_the_classes(void **state)
     load_fails("{format: idx, train: {images: x, labels: x}}", FNL_E_FORMAT, "exchanged");
 }
 
+static void labels_are_no_images(void **state)
+{
+    (void)state;
+    (void)write_idx("y", (const uint32_t[]){2, 0}, "\0\1");
+    load_fails("{format: idx, train: {images: y, labels: y}}", FNL_E_FORMAT,
+               "/y|offset 3: 1 dimension, expected 2|exchanged");
+}
+
+static char said[512];
+
+static void hear(void *arg, enum fnl_log_level level, const char *text)
+{
+    (void)arg;
+    assert_int_equal(level, FNL_LOG_WARNING);
+    (void)snprintf(said, sizeof said, "%s", text);
+}
+
+/* One damaged label makes many classes of nothing: it is said which it is. */
+static void classes_without_samples_are_said(void **state)
+{
+    (void)state;
+    struct loaded l;
+    (void)write_idx("x", (const uint32_t[]){4, 1, 3, 0}, "012345678901");
+    (void)write_idx("y", (const uint32_t[]){4, 0}, "\0\1\143\1");
+    fnl_log_to(hear, NULL, FNL_LOG_WARNING);
+    load(PAIR "}", &l);
+    assert_int_equal(l.splits->train.class_count, 100);
+    unload(&l);
+    assert_string_equal(said,
+                        "data.train: 97 of 100 classes have no sample; the largest label, 99, "
+                        "is that of sample 2");
+    said[0] = 0;
+    (void)write_idx("y", (const uint32_t[]){4, 0}, "\0\1\2\1");
+    load(PAIR "}", &l);
+    unload(&l);
+    assert_string_equal(said, "");
+    fnl_log_to(NULL, NULL, FNL_LOG_WARNING);
+}
+
 static void shapes_of_the_splits_must_agree(void **state)
 {
     (void)state;
@@ -194,6 +235,8 @@ int main(void)
         IN_DIR(files_cut_anywhere_are_refused_with_the_offset),
         IN_DIR(headers_that_lie_are_refused),
         IN_DIR(labels_must_fit_the_samples_and_the_classes),
+        IN_DIR(labels_are_no_images),
+        IN_DIR(classes_without_samples_are_said),
         IN_DIR(shapes_of_the_splits_must_agree),
         IN_DIR(reading_survives_each_failed_allocation),
     };
