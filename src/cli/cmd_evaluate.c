@@ -35,7 +35,7 @@ static const struct fnl_opt options[] = {
     {"batch", 0, FNL_OPT_INT, offsetof(struct evaluate_options, batch), "N",
      "samples of one step (default: the model's own)", .min = 1, .max = FNL_MAX_BATCH},
     {"device", 0, FNL_OPT_STRING, offsetof(struct evaluate_options, device), "DEVICE",
-     "where to evaluate: auto, cpu, or ref (slow reference)"},
+     "where to evaluate: auto, cpu, or ref (slow reference)", .names = fnl_train_device_names},
     {"threads", 0, FNL_OPT_INT, offsetof(struct evaluate_options, threads), "N",
      "worker threads (default: all CPUs); the result is the same", .min = 1, .max = FNL_MAX_SHARDS},
     {"json", 0, FNL_OPT_FLAG, offsetof(struct evaluate_options, json), NULL,

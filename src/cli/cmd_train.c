@@ -24,7 +24,8 @@ static const struct train_options defaults = {0};
 
 static const struct fnl_opt options[] = {
     {"device", 0, FNL_OPT_STRING, offsetof(struct train_options, device), "DEVICE",
-     "where to train: auto, cpu, or ref (slow reference); see fournil devices"},
+     "where to train: auto, cpu, or ref (slow reference); see fournil devices",
+     .names = fnl_train_device_names},
     {"threads", 0, FNL_OPT_INT, offsetof(struct train_options, threads), "N",
      "worker threads; by default a few steps are timed and the best number is taken", .min = 1,
      .max = FNL_MAX_SHARDS},

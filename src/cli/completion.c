@@ -74,7 +74,7 @@ static void bash_value(FILE *out, const struct fnl_opt *o)
     } else {
         fprintf(out, "        --%s)", o->name);
     }
-    if (o->kind == FNL_OPT_ENUM) {
+    if (o->names != NULL) {
         fputs(" words='", out);
         print_words(out, o->names);
         fputs("' ;;\n", out);
@@ -163,7 +163,7 @@ static void zsh_value(FILE *out, const struct fnl_opt *o)
         return;
     }
     fprintf(out, ":%s:", o->value != NULL ? o->value : o->name);
-    if (o->kind == FNL_OPT_ENUM) {
+    if (o->names != NULL) {
         fputc('(', out);
         print_words(out, o->names);
         fputc(')', out);
@@ -291,7 +291,7 @@ static void fish_option(FILE *out, const struct fnl_command *command, const stru
     if (o->letter != 0) {
         fprintf(out, " -s %c", o->letter);
     }
-    if (o->kind == FNL_OPT_ENUM) {
+    if (o->names != NULL) {
         fputs(" -x -a '", out);
         print_words(out, o->names);
         fputc('\'', out);

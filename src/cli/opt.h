@@ -42,7 +42,7 @@ struct fnl_opt {
     const char *value;        /* how help calls the value: "N", "FILE"; NULL for flags and enums */
     const char *help;         /* one sentence without a full stop, lower case first */
     double min, max;          /* INT, FLOAT: both 0 = no range */
-    const char *const *names; /* ENUM: NULL-terminated */
+    const char *const *names; /* ENUM: NULL-terminated; STRING: (optional) what the shell offers */
     enum fnl_opt_complete complete;
     bool hidden; /* not in help */
 };

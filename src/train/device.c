@@ -6,7 +6,7 @@
 #include "base/schema.h"
 #include "train/config.h"
 
-static const char *const names[] = {
+const char *const fnl_train_device_names[] = {
     [FNL_TRAIN_AUTO] = "auto", [FNL_TRAIN_CPU] = "cpu", [FNL_TRAIN_REF] = "ref", NULL};
 
 /* "cuda", or "cuda:" and a number. */
@@ -23,8 +23,8 @@ static bool is_of_kind(const char *name, const char *kind)
 int fnl_train_device_parse(const char *name, int *ret_device, struct fnl_error *err)
 {
     static const char *const gpus[] = {"cuda", "opencl", NULL};
-    for (int i = 0; names[i] != NULL; i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (int i = 0; fnl_train_device_names[i] != NULL; i++) {
+        if (strcmp(name, fnl_train_device_names[i]) == 0) {
             *ret_device = i;
             return 0;
         }
@@ -35,7 +35,7 @@ int fnl_train_device_parse(const char *name, int *ret_device, struct fnl_error *
                             "\"%s\" is not available: this build trains on the CPU only", name);
         }
     }
-    const char *near = fnl_nearest_name(name, names);
+    const char *near = fnl_nearest_name(name, fnl_train_device_names);
     int rc = FNL_FAIL(err, CONFIG, "the devices here: fournil devices",
                       "expected auto, cpu or ref, got \"%.40s\"", name);
     if (near != NULL) {

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 
+extern const char *const fnl_train_device_names[]; /* NULL-terminated */
+
 /* "auto", "cpu", "ref" to enum fnl_train_device. FNL_E_DEVICE: a device that Fournil has a name for
  * ("cuda:0", "opencl:1") but this build cannot train on; FNL_E_CONFIG: no such name. The message
  * does not say where the name stood. */

@@ -82,6 +82,8 @@ if command -v bash > /dev/null; then
     expect "the value of an option is completed" 0 fish
     offer fournil help --completion = z
     expect "... also after '='" 0 zsh
+    offer fournil train --device re
+    expect "... words of a value that takes others too" 0 ref
     offer fournil help dev
     expect "help completes commands" 0 devices
     offer fournil devices --root
