@@ -104,7 +104,7 @@ static void check_options(const struct fnl_command *c)
         assert_string_not_equal(o->name, "help");
         assert_int_not_equal(o->letter, 'h');
         assert_true(o->kind == FNL_OPT_FLAG || o->kind == FNL_OPT_ENUM || o->value != NULL);
-        assert_int_equal(o->kind == FNL_OPT_ENUM, o->names != NULL);
+        assert_true(o->kind == FNL_OPT_STRING || (o->kind == FNL_OPT_ENUM) == (o->names != NULL));
         assert_true(o->offset < c->options_size);
         for (const struct fnl_opt *p = c->options; p != o; p++) {
             assert_string_not_equal(p->name, o->name);
