@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/schema_int.h"
 #include "base/text.h"
 
 #define INTS_MAX (sizeof(((struct fnl_ints *)0)->value) / sizeof(int64_t))
@@ -62,9 +63,9 @@ static void range_text(const struct fnl_field *f, char out[TEXT_MAX])
 {
     out[0] = 0;
     if (has_max(f) && isfinite(f->min)) {
-        (void)snprintf(out, TEXT_MAX, "%.15g to %.15g", f->min, f->max);
+        (void)snprintf(out, TEXT_MAX, "%.15g to %.*g", f->min, fnl__schema_digits(f->max), f->max);
     } else if (has_max(f)) {
-        (void)snprintf(out, TEXT_MAX, "at most %.15g", f->max);
+        (void)snprintf(out, TEXT_MAX, "at most %.*g", fnl__schema_digits(f->max), f->max);
     } else if (has_range(f) && isfinite(f->min)) {
         (void)snprintf(out, TEXT_MAX, "at least %.15g", f->min);
     }
@@ -76,7 +77,8 @@ static void expected_number(const struct fnl_field *f, const char *noun, char ou
     range_text(f, range);
     bool positive = f->min == 1 && strcmp(noun, "an integer") == 0;
     if (positive && has_max(f)) {
-        (void)snprintf(out, TEXT_MAX, "a positive integer up to %.15g", f->max);
+        (void)snprintf(out, TEXT_MAX, "a positive integer up to %.*g", fnl__schema_digits(f->max),
+                       f->max);
     } else if (positive) {
         (void)snprintf(out, TEXT_MAX, "a positive integer");
     } else if (has_max(f) && isfinite(f->min)) {

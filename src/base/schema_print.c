@@ -4,6 +4,8 @@
 
 #include "base/schema.h"
 
+#include "base/schema_int.h"
+
 static const char *kind_text(enum fnl_field_kind kind)
 {
     switch (kind) {
@@ -51,9 +53,10 @@ static void print_values(struct fnl_buf *out, const struct fnl_field *f)
     } else if (f->min != 0 || f->max != 0) {
         bool max = f->max >= f->min && isfinite(f->max);
         if (max && isfinite(f->min)) {
-            (void)fnl_buf_printf(out, ", %.15g to %.15g", f->min, f->max);
+            (void)fnl_buf_printf(out, ", %.15g to %.*g", f->min, fnl__schema_digits(f->max),
+                                 f->max);
         } else if (max) {
-            (void)fnl_buf_printf(out, ", at most %.15g", f->max);
+            (void)fnl_buf_printf(out, ", at most %.*g", fnl__schema_digits(f->max), f->max);
         } else {
             (void)fnl_buf_printf(out, ", at least %.15g", f->min);
         }

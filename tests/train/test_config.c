@@ -143,6 +143,7 @@ static const struct {
      NULL},
     {DATA "train: {device: cuda}\n",
      "train.device: \"cuda\" is not available: this build trains on the CPU only", NULL},
+    {DATA "train: {seed: -1}\n", "expected an integer from 0 to 9007199254740991, got", NULL},
     {DATA "train: {optimizer: adm}\n", "train.optimizer: expected one of sgd, adam, adamw",
      "did you mean \"adam\"?"},
     {DATA "train: {optimizer: {learning_rate: 1}}\n", "train.optimizer.name is required", NULL},
