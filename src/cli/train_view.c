@@ -205,7 +205,7 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
         if (r->test.has_accuracy) {
             printf(", test accuracy %.4f", r->test.accuracy);
         }
-        printf(" (%zu samples, weights of the %s epoch)\n", r->test.rows,
+        printf(" (%s samples, %s epoch's weights)\n", thousands(r->test.rows, text),
                r->weights_are_best ? "best" : "last");
     }
     printf("done in %s\n", fnl_duration_text(r->seconds, text));

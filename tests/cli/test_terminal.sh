@@ -27,8 +27,8 @@ terminal() {
 table() { # the lines of epochs with their heading
     printf '%s\n' "$out" | grep -E '^ +epoch|^ +[0-9]+/[0-9]+ '
 }
-no_line_of() { # COLUMNS, or more, in the table
-    ! table | grep -qE "^.{$1}"
+no_line_of() { # COLUMNS, or more, in the table and the result
+    ! { table; printf '%s\n' "$out" | grep "^test loss"; } | grep -qE "^.{$1}"
 }
 no_error() {
     ! grep -q "error:" "$work/out"
