@@ -31,3 +31,15 @@ if(FNL_ONEDNN AND FNL_OPENBLAS)
   add_executable(floor EXCLUDE_FROM_ALL ${bench_sources})
   target_link_libraries(floor PRIVATE fnl_engine ${FNL_ONEDNN} ${FNL_OPENBLAS} m)
 endif()
+
+# The GPU kernels' sources, as text.
+file(GLOB gpu_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.k)
+set(gpu_kernels ${CMAKE_SOURCE_DIR}/src/engine/kernels/dialect.h ${gpu_kernels})
+set(embedded ${CMAKE_BINARY_DIR}/generated/kernels.c)
+add_custom_command(
+  OUTPUT ${embedded}
+  COMMAND ${CMAKE_COMMAND} -DOUTPUT=${embedded} -P ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake --
+          ${gpu_kernels}
+  DEPENDS ${gpu_kernels} ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
+  VERBATIM)
+target_sources(fnl_engine PRIVATE ${embedded})
