@@ -2,7 +2,7 @@
  * files.
  *
  * plan.c chooses implementations, fuses, resolves layouts and makes the steps; plan_memory.c groups
- * steps into blocks of rows and places every slot; exec.c runs them. */
+ * steps into blocks of rows and places every slot; exec_run.c runs them. */
 #ifndef FNL_ENGINE_PLAN_H
 #define FNL_ENGINE_PLAN_H
 
