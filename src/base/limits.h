@@ -3,6 +3,9 @@
 #ifndef FNL_BASE_LIMITS_H
 #define FNL_BASE_LIMITS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /* --- threads -------------------------------------------------------------------------------- */
 
 /* More workers than any one machine has CPUs; a typing error such as --threads 80000 is refused
@@ -171,6 +174,14 @@
 
 /* Pixels added on each side before a random crop. */
 #define FNL_MAX_PAD 256
+
+/* --- accelerators ----------------------------------------------------------------------------- */
+
+/* One compiled GPU program: ours are under 1 MiB as PTX and a few MiB as a PoCL binary. */
+#define FNL_MAX_PROGRAM_BYTES ((size_t)64 << 20)
+
+/* All compiled programs on disk: about 100 versions of all kernels before the oldest go. */
+#define FNL_MAX_PROGRAM_CACHE_BYTES ((uint64_t)256 << 20)
 
 /* --- downloads -------------------------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "fetch/fetch_int.h"
 #include "net/http_client.h"
 
@@ -184,8 +185,8 @@ static int download(struct transfer *t, const char *base, struct fnl_error *err)
 /* The part's sum against the table; a wrong part is emptied. */
 static int check_part(struct transfer *t, struct fnl_error *err)
 {
-    char sum[FNL__SHA256_TEXT];
-    int rc = fnl__sha256_file(t->part, sum, err);
+    char sum[FNL_SHA256_TEXT];
+    int rc = fnl_sha256_file(t->part, sum, err);
     if (rc != 0) {
         return rc;
     }
@@ -248,14 +249,14 @@ static int finish(struct transfer *t, struct fnl_error *err)
 
 static bool is_whole(const char *path, const struct fnl_fetch_file *file)
 {
-    char sum[FNL__SHA256_TEXT];
+    char sum[FNL_SHA256_TEXT];
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
         (file->size_bytes != 0 && (uint64_t)st.st_size != file->size_bytes)) {
         return false;
     }
     return file->sha256 == NULL ||
-           (fnl__sha256_file(path, sum, NULL) == 0 && strcmp(sum, file->sha256) == 0);
+           (fnl_sha256_file(path, sum, NULL) == 0 && strcmp(sum, file->sha256) == 0);
 }
 
 static int make_path(const char *folder, const char *name, char out[512], struct fnl_error *err)

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "data_set.h"
 #include "fetch/fetch.h"
 #include "fetch/fetch_int.h"
@@ -207,7 +208,7 @@ static void folders_one_may_not_write_say_so(void **state)
  */
 
 static struct fnl_fetch_file pack_file[] = {{"pack.tar.gz", 0, NULL}, {NULL}};
-static char pack_sum[FNL__SHA256_TEXT];
+static char pack_sum[FNL_SHA256_TEXT];
 
 /* Writes pack.tar.gz where the server finds it. */
 static void pack(const char *tar, size_t size)
@@ -217,7 +218,7 @@ static void pack(const char *tar, size_t size)
     assert_int_equal(gzwrite(z, tar, (unsigned)size), size);
     assert_int_equal(gzclose(z), Z_OK);
     assert_int_equal(stat(test_path("pack.tar.gz"), &st), 0);
-    assert_int_equal(fnl__sha256_file(test_path("pack.tar.gz"), pack_sum, NULL), 0);
+    assert_int_equal(fnl_sha256_file(test_path("pack.tar.gz"), pack_sum, NULL), 0);
     pack_file[0].size_bytes = (uint64_t)st.st_size;
     pack_file[0].sha256 = pack_sum;
 }

@@ -1,11 +1,11 @@
 /* sha256.c - SHA-256 by FIPS 180-4, in portable C: about 250 MB/s, more than a download brings. */
+#include "base/sha256.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "fetch/fetch_int.h"
 
 /* First 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t K[64] = {
@@ -23,7 +23,7 @@ static uint32_t right(uint32_t x, int n)
     return x >> n | x << (32 - n);
 }
 
-static void add_block(struct fnl__sha256 *s, const uint8_t *p)
+static void add_block(struct fnl_sha256 *s, const uint8_t *p)
 {
     uint32_t w[64], v[8];
     for (int i = 0; i < 16; i++) {
@@ -51,7 +51,7 @@ static void add_block(struct fnl__sha256 *s, const uint8_t *p)
     }
 }
 
-void fnl__sha256_init(struct fnl__sha256 *s)
+void fnl_sha256_init(struct fnl_sha256 *s)
 {
     static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -59,7 +59,7 @@ void fnl__sha256_init(struct fnl__sha256 *s)
     s->size = 0;
 }
 
-void fnl__sha256_add(struct fnl__sha256 *s, const void *data, size_t size)
+void fnl_sha256_add(struct fnl_sha256 *s, const void *data, size_t size)
 {
     const uint8_t *p = data;
     while (size != 0) {
@@ -78,7 +78,7 @@ void fnl__sha256_add(struct fnl__sha256 *s, const void *data, size_t size)
     }
 }
 
-void fnl__sha256_text(struct fnl__sha256 *s, char out[FNL__SHA256_TEXT])
+void fnl_sha256_text(struct fnl_sha256 *s, char out[FNL_SHA256_TEXT])
 {
     static const uint8_t pad[64] = {0x80};
     uint64_t bits = s->size * 8;
@@ -87,16 +87,16 @@ void fnl__sha256_text(struct fnl__sha256 *s, char out[FNL__SHA256_TEXT])
         length[i] = (uint8_t)(bits >> (56 - 8 * i));
     }
     size_t used = (size_t)(s->size % 64);
-    fnl__sha256_add(s, pad, used < 56 ? 56 - used : 120 - used);
-    fnl__sha256_add(s, length, 8);
+    fnl_sha256_add(s, pad, used < 56 ? 56 - used : 120 - used);
+    fnl_sha256_add(s, length, 8);
     for (int i = 0; i < 8; i++) {
         (void)snprintf(out + (ptrdiff_t)8 * i, 9, "%08x", s->state[i]);
     }
 }
 
-int fnl__sha256_file(const char *path, char out[FNL__SHA256_TEXT], struct fnl_error *err)
+int fnl_sha256_file(const char *path, char out[FNL_SHA256_TEXT], struct fnl_error *err)
 {
-    struct fnl__sha256 s;
+    struct fnl_sha256 s;
     uint8_t chunk[1 << 14];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -104,12 +104,12 @@ int fnl__sha256_file(const char *path, char out[FNL__SHA256_TEXT], struct fnl_er
                                : FNL_FAIL(err, IO, "check its permissions", "%s: cannot open: %s",
                                           path, strerror(errno));
     }
-    fnl__sha256_init(&s);
+    fnl_sha256_init(&s);
     ssize_t n = 1;
     while (n > 0) {
         n = read(fd, chunk, sizeof chunk);
         if (n > 0) {
-            fnl__sha256_add(&s, chunk, (size_t)n);
+            fnl_sha256_add(&s, chunk, (size_t)n);
         } else if (n < 0 && errno == EINTR) {
             n = 1;
         }
@@ -119,6 +119,6 @@ int fnl__sha256_file(const char *path, char out[FNL__SHA256_TEXT], struct fnl_er
     if (n < 0) {
         return FNL_FAIL(err, IO, NULL, "%s: cannot read: %s", path, strerror(number));
     }
-    fnl__sha256_text(&s, out);
+    fnl_sha256_text(&s, out);
     return 0;
 }

@@ -1,15 +1,15 @@
 /* SHA-256: the examples of FIPS 180-4, and pieces of any size. */
 #include "base/test.h"
 
-#include "fetch/fetch_int.h"
+#include "base/sha256.h"
 
 static void sum_is(const void *data, size_t size, const char *want)
 {
-    struct fnl__sha256 s;
-    char text[FNL__SHA256_TEXT];
-    fnl__sha256_init(&s);
-    fnl__sha256_add(&s, data, size);
-    fnl__sha256_text(&s, text);
+    struct fnl_sha256 s;
+    char text[FNL_SHA256_TEXT];
+    fnl_sha256_init(&s);
+    fnl_sha256_add(&s, data, size);
+    fnl_sha256_text(&s, text);
     assert_string_equal(text, want);
 }
 
@@ -29,21 +29,21 @@ static void examples_of_the_standard(void **state)
 static void pieces_of_any_size_give_the_same(void **state)
 {
     (void)state;
-    char data[300], whole[FNL__SHA256_TEXT], text[FNL__SHA256_TEXT];
-    struct fnl__sha256 s;
+    char data[300], whole[FNL_SHA256_TEXT], text[FNL_SHA256_TEXT];
+    struct fnl_sha256 s;
     for (size_t i = 0; i < sizeof data; i++) {
         data[i] = (char)(i * 7);
     }
     for (size_t size = 0; size <= sizeof data; size++) {
-        fnl__sha256_init(&s);
-        fnl__sha256_add(&s, data, size);
-        fnl__sha256_text(&s, whole);
+        fnl_sha256_init(&s);
+        fnl_sha256_add(&s, data, size);
+        fnl_sha256_text(&s, whole);
         for (size_t piece = 1; piece < 140; piece += 9) {
-            fnl__sha256_init(&s);
+            fnl_sha256_init(&s);
             for (size_t at = 0; at < size; at += piece) {
-                fnl__sha256_add(&s, data + at, size - at < piece ? size - at : piece);
+                fnl_sha256_add(&s, data + at, size - at < piece ? size - at : piece);
             }
-            fnl__sha256_text(&s, text);
+            fnl_sha256_text(&s, text);
             assert_string_equal(text, whole);
         }
     }
@@ -52,13 +52,13 @@ static void pieces_of_any_size_give_the_same(void **state)
 static void files_are_summed(void **state)
 {
     (void)state;
-    char text[FNL__SHA256_TEXT];
+    char text[FNL_SHA256_TEXT];
     struct fnl_error err = FNL_ERROR_INIT;
     test_write(test_path("f"), "abc", 3);
-    assert_int_equal(fnl__sha256_file(test_path("f"), text, &err), 0);
+    assert_int_equal(fnl_sha256_file(test_path("f"), text, &err), 0);
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    assert_int_equal(fnl__sha256_file(test_path("g"), text, &err), FNL_E_NOTFOUND);
-    assert_int_equal(fnl__sha256_file(test_dir, text, &err), FNL_E_IO);
+    assert_int_equal(fnl_sha256_file(test_path("g"), text, &err), FNL_E_NOTFOUND);
+    assert_int_equal(fnl_sha256_file(test_dir, text, &err), FNL_E_IO);
 }
 
 int main(void)
