@@ -61,6 +61,9 @@ struct fnl_run {
 
 #define FNL_STEP_INPUTS 8
 #define FNL_STEP_OUTPUTS 4
+/* Operands of what is fused behind a step (fnl_op_impl.fuses_*); value -1 when nothing is. */
+#define FNL_STEP_MASK (FNL_STEP_INPUTS - 1)
+#define FNL_STEP_SUM (FNL_STEP_OUTPUTS - 1)
 
 struct fnl_step {
     const struct fnl_op_impl *impl;
@@ -100,6 +103,8 @@ static inline float *fnl_f32(const struct fnl_run *run, const struct fnl_operand
     return (float *)fnl_at(run, o);
 }
 
+struct fnl_gpu_emit;
+
 struct fnl_op_impl {
     enum fnl_op op;
     const char *name; /* "ref.gemm", "cpu.conv.nhwc" */
@@ -110,6 +115,11 @@ struct fnl_op_impl {
     /* The planner may fuse a following Relu (step.activation = 1), or a following ReluGrad whose y
      * is this MaxPoolGrad's x (step.mask_relu). */
     bool fuses_relu, fuses_relu_grad;
+    /* The planner may fuse behind: a ReluGrad(dy, y) of what this step writes, y given as
+     * in[FNL_STEP_MASK]; for a product whose input dy is also summed over its rows into a bias'
+     * gradient, that sum, written to out[FNL_STEP_SUM]; for a loss, its gradient, written to
+     * out[FNL_STEP_SUM]. */
+    bool fuses_mask, fuses_sum, fuses_gradient;
     /* Layout wanted for input i / given for output i, when in question: 'p' plain, 'c' channels
      * last, 's' same as the first rank 4 operand whatever it is, 'n' native (parameter or its
      * gradient). One letter per operand; the last repeats. */
@@ -123,6 +133,9 @@ struct fnl_op_impl {
      * shard_rows for all. */
     void (*merge)(const struct fnl_step *step, const struct fnl_run *runs, int shards);
     void (*finish)(const struct fnl_step *step, const struct fnl_run *run);
+    /* Back ends on accelerators, in place of run, merge and finish: queues the kernels that do the
+     * step's work (backend/gpu/gpu.h). Called while recording. */
+    int (*launch)(const struct fnl_step *step, struct fnl_gpu_emit *emit, struct fnl_error *err);
 };
 
 /* How a parameter lies in the flat blocks. */
