@@ -30,7 +30,8 @@ static const struct fnl_opt options[] = {
      "worker threads; by default a few steps are timed and the best number is taken", .min = 1,
      .max = FNL_MAX_SHARDS},
     {"epochs", 0, FNL_OPT_INT, offsetof(struct train_options, epochs), "N",
-     "passes over the training data", .min = 1, .max = FNL_MAX_EPOCHS},
+     "passes over the training data; with --resume: in all, may be more than before", .min = 1,
+     .max = FNL_MAX_EPOCHS},
     {"batch", 0, FNL_OPT_INT, offsetof(struct train_options, batch), "N", "samples of one step",
      .min = 1, .max = FNL_MAX_BATCH},
     {"set", 0, FNL_OPT_LIST, offsetof(struct train_options, set), "KEY=VALUE",
@@ -38,7 +39,7 @@ static const struct fnl_opt options[] = {
     {"deterministic", 0, FNL_OPT_FLAG, offsetof(struct train_options, deterministic), NULL,
      "the same result whatever the number of threads"},
     {"resume", 0, FNL_OPT_STRING, offsetof(struct train_options, resume), "RUN",
-     "go on with a run that was stopped: its id or its folder"},
+     "go on with a run that was stopped, or that is to have more epochs: its id or folder"},
     {"dir", 0, FNL_OPT_STRING, offsetof(struct train_options, dir), "DIR",
      "folder for runs (default: $FOURNIL_DIR, or .fournil)", .complete = FNL_COMPLETE_DIR},
     {"json", 0, FNL_OPT_FLAG, offsetof(struct train_options, json), NULL,
@@ -51,6 +52,8 @@ static const struct fnl_example examples[] = {
     {"with other settings",
      "fournil train examples/mnist_mlp.yaml --epochs 20 --set train.optimizer.learning_rate=0.05"},
     {"go on with a run that was stopped", "fournil train --resume mnist_mlp-20261124-103819"},
+    {"give a run that has ended ten epochs more",
+     "fournil train --resume mnist_mlp-20261124-103819 --epochs 20"},
     {NULL},
 };
 

@@ -61,9 +61,11 @@ static void show_start(void *arg, const struct fnl_train_start *s)
            s->validation_is_test ? "test" : "validate", thousands(s->parameters, (char[32]){0}));
     printf("device %s, %d thread%s%s\n", s->device, s->threads, s->threads == 1 ? "" : "s",
            s->threads_timed ? " (the fastest when timed)" : "");
-    if (s->first_epoch > 1 || s->first_batch > 0) {
+    if (s->first_batch > 0) {
         printf("going on in epoch %u after batch %llu of %llu\n", s->first_epoch,
                (unsigned long long)s->first_batch, (unsigned long long)s->batches);
+    } else if (s->first_epoch > 1) {
+        printf("going on with epoch %u\n", s->first_epoch);
     }
     puts("");
     fnl_print_styled(
@@ -184,10 +186,47 @@ static int json_end(struct fnl_train_view *v, const struct fnl_train_result *r,
     return v->error.code;
 }
 
+/* "test loss 0.3228, test accuracy 0.8853" */
+static void print_test(const struct fnl_evaluation *test)
+{
+    printf(fabs(test->loss) < 1e4 ? "test loss %.4f" : "test loss %.2e", test->loss);
+    if (test->has_accuracy) {
+        printf(", test accuracy %.4f", test->accuracy);
+    }
+}
+
+static void print_result(const struct fnl_train_result *r)
+{
+    char text[32];
+    puts("");
+    if (r->stopped_early) {
+        printf("stopped early: epoch %u was the best\n", r->best_epoch);
+    }
+    if (r->has_test) {
+        print_test(&r->test);
+        printf(" (%s samples, %s epoch's weights)\n", thousands(r->test.rows, text),
+               r->weights_are_best ? "best" : "last");
+    }
+    printf("done in %s\n", fnl_duration_text(r->seconds, text));
+}
+
+/* A run that was resumed and had ended before. */
+static void print_had_ended(const struct fnl_train_result *r)
+{
+    printf("run %s has ended: %u epoch%s", r->run, r->epochs, r->epochs == 1 ? "" : "s");
+    if (r->has_test) {
+        printf(", ");
+        print_test(&r->test);
+    }
+    puts("");
+    if (r->way_on[0] != 0) {
+        puts(r->way_on);
+    }
+}
+
 int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *r,
                        struct fnl_error *err)
 {
-    char text[32];
     fnl_train_view_clear(v);
     if (v->error.code != 0) {
         *err = v->error;
@@ -196,19 +235,11 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
     if (v->json) {
         return json_end(v, r, err);
     }
-    puts("");
-    if (r->stopped_early) {
-        printf("stopped early: epoch %u was the best\n", r->best_epoch);
+    if (r->had_ended) {
+        print_had_ended(r);
+    } else {
+        print_result(r);
     }
-    if (r->has_test) {
-        printf(fabs(r->test.loss) < 1e4 ? "test loss %.4f" : "test loss %.2e", r->test.loss);
-        if (r->test.has_accuracy) {
-            printf(", test accuracy %.4f", r->test.accuracy);
-        }
-        printf(" (%s samples, %s epoch's weights)\n", thousands(r->test.rows, text),
-               r->weights_are_best ? "best" : "last");
-    }
-    printf("done in %s\n", fnl_duration_text(r->seconds, text));
     printf("model   %s\ncurves  %s/curves.svg\n", r->model, r->folder);
     /* The configuration as run, so that the numbers are the same whatever --set said. */
     printf("\nnext: fournil evaluate %s --data %s/config.yaml\n", r->model, r->folder);

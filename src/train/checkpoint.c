@@ -1,7 +1,7 @@
 /* checkpoint.c - the checkpoint file.
  *
- *   "FNLCKPT\n"  u32 version  u32 sections  u32 CRC-32 of the configuration  u32 CRC-32 of these 20
- *   then each section: char tag[4]  u32 CRC-32 of tag, size and payload  u64 size  payload
+ *   "FNLCKPT\n"  u32 version  u32 sections  u32 the configuration's identity  u32 CRC-32 of these
+ * 20 then each section: char tag[4]  u32 CRC-32 of tag, size and payload  u64 size  payload
  *   sections in this order:
  *     STAT  counters, fixed size
  *     HIST  one record an epoch
@@ -28,7 +28,7 @@
 
 #define MAGIC "FNLCKPT\n"
 #define MAGIC_BYTES 8
-#define VERSION 1
+#define VERSION 2 /* 1: the bytes of config.yaml stood in the place of its identity */
 #define HEADER_BYTES 24
 #define SECTION_BYTES 16
 #define PARA_BYTES 16
@@ -56,10 +56,10 @@ static uint32_t crc_of(uint32_t crc, const void *data, size_t size)
     return (uint32_t)crc32_z(crc, data, size);
 }
 
-static int put_header(struct sink *k, uint32_t sections, uint32_t config_crc)
+static int put_header(struct sink *k, uint32_t sections, uint32_t config_id)
 {
     unsigned char h[HEADER_BYTES] = MAGIC;
-    uint32_t word[3] = {VERSION, sections, config_crc};
+    uint32_t word[3] = {VERSION, sections, config_id};
     memcpy(h + MAGIC_BYTES, word, sizeof word);
     uint32_t crc = crc_of(0, h, HEADER_BYTES - 4);
     memcpy(h + HEADER_BYTES - 4, &crc, 4);
@@ -211,7 +211,7 @@ static void keep(const char *path)
     }
 }
 
-int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_crc,
+int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_id,
                          const struct fnl__state *state, const struct fnl_params *params,
                          struct fnl_error *err)
 {
@@ -220,7 +220,7 @@ int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_c
     if (rc != 0) {
         return rc;
     }
-    rc = put_header(&k, 2 + (uint32_t)fnl_params_count(params), config_crc);
+    rc = put_header(&k, 2 + (uint32_t)fnl_params_count(params), config_id);
     rc = rc != 0 ? rc : put_state(&k, state);
     for (int i = 0; rc == 0 && i < fnl_params_count(params); i++) {
         rc = put_param(&k, params, i);
@@ -252,7 +252,7 @@ static int corrupt(const struct source *s, const char *what)
                     what);
 }
 
-static int get_header(struct source *s, uint32_t config_crc, uint32_t *ret_sections)
+static int get_header(struct source *s, uint32_t config_id, uint32_t *ret_sections)
 {
     if (s->size < HEADER_BYTES || memcmp(s->data, MAGIC, MAGIC_BYTES) != 0) {
         return corrupt(s, "this is no checkpoint, or its beginning is missing");
@@ -267,7 +267,7 @@ static int get_header(struct source *s, uint32_t config_crc, uint32_t *ret_secti
                         "%s: checkpoint version %u, this program reads %d", s->path, word[0],
                         VERSION);
     }
-    if (word[2] != config_crc) {
+    if (word[2] != config_id) {
         return FNL_FAIL(s->err, CONFIG, "resume with the config.yaml that the run was started with",
                         "%s: belongs to another configuration", s->path);
     }
@@ -400,12 +400,12 @@ static int get_state(struct source *s, struct fnl__state *ret)
     return 0;
 }
 
-static int load(struct source *s, uint32_t config_crc, struct fnl__state *state,
+static int load(struct source *s, uint32_t config_id, struct fnl__state *state,
                 struct fnl_params *params)
 {
     uint32_t sections = 0;
     struct fnl__state read = {0};
-    int rc = get_header(s, config_crc, &sections);
+    int rc = get_header(s, config_id, &sections);
     if (rc == 0 && sections != 2 + (uint32_t)fnl_params_count(params)) {
         rc = FNL_FAIL(s->err, FORMAT, "resume with the configuration it was started with",
                       "%s: has %u parameters, the network has %d", s->path,
@@ -423,7 +423,7 @@ static int load(struct source *s, uint32_t config_crc, struct fnl__state *state,
     return rc;
 }
 
-int fnl__checkpoint_load(const char *path, uint32_t config_crc, struct fnl__state *state,
+int fnl__checkpoint_load(const char *path, uint32_t config_id, struct fnl__state *state,
                          struct fnl_params *params, struct fnl_error *err)
 {
     char *data = NULL;
@@ -433,7 +433,7 @@ int fnl__checkpoint_load(const char *path, uint32_t config_crc, struct fnl__stat
         return rc;
     }
     struct source s = {.path = path, .data = (const unsigned char *)data, .size = size, .err = err};
-    rc = load(&s, config_crc, state, params);
+    rc = load(&s, config_id, state, params);
     fnl_free(data);
     return rc;
 }

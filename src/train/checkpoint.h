@@ -7,7 +7,7 @@
 
 /* Writes path. keep_previous: what stood there stays as "path.1". FNL_E_DIVERGED when a weight is
  * not finite: such weights are never saved over good ones. */
-int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_crc,
+int fnl__checkpoint_save(const char *path, bool keep_previous, uint32_t config_id,
                          const struct fnl__state *state, const struct fnl_params *params,
                          struct fnl_error *err);
 
@@ -19,7 +19,7 @@ void fnl__checkpoint_sweep(const char *to);
 
 /* Reads path into params (all slots) and, when not NULL, state. Nothing is changed unless the whole
  * file is good and fits these parameters and this configuration. */
-int fnl__checkpoint_load(const char *path, uint32_t config_crc, struct fnl__state *state,
+int fnl__checkpoint_load(const char *path, uint32_t config_id, struct fnl__state *state,
                          struct fnl_params *params, struct fnl_error *err);
 
 #endif

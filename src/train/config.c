@@ -95,7 +95,7 @@ static int read_schedule(struct fnl_train_config *c, const struct fnl__train_key
     double learning_rate = c->schedule.learning_rate;
     struct fnl_schedule s = {0};
     int kind = 0;
-    int rc = read_kind(c, node, "train.schedule", fnl__schedule_names, fnl__schedule_fields, &s,
+    int rc = read_kind(c, node, "train.schedule", fnl_schedule_names, fnl__schedule_fields, &s,
                        &kind, err);
     if (rc != 0) {
         return rc;

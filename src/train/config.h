@@ -68,6 +68,10 @@ void fnl_train_config_free(struct fnl_train_config *config); /* takes NULL */
 void fnl_train_config_difference(const struct fnl_yaml *a, const struct fnl_yaml *b,
                                  const char *const *ignore, char out[FNL_CONFIG_PATH]);
 
+/* What a checkpoint knows its run's configuration by: the same for all that mean the same, whatever
+ * their comments, and whatever their train.epochs where the schedule does not depend on it. */
+uint32_t fnl_train_config_identity(const struct fnl_train_config *config);
+
 /* docs/config.md: every key with default, range and meaning. */
 struct fnl_buf;
 int fnl_train_config_doc(struct fnl_buf *out);

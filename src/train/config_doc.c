@@ -37,7 +37,7 @@ int fnl_train_config_doc(struct fnl_buf *out)
                        "keys are Keras', their defaults PyTorch's where the two differ.\n");
     kinds(out, fnl__optimizer_names, fnl__optimizer_fields);
     (void)fnl_buf_puts(out, "\n### train.schedule\n\nThe learning rate of each step.\n");
-    kinds(out, fnl__schedule_names, fnl__schedule_fields);
+    kinds(out, fnl_schedule_names, fnl__schedule_fields);
     (void)fnl_buf_puts(out, "\n### train.early_stopping\n\n");
     (void)fnl_schema_print(fnl__early_stopping_fields, out);
     (void)fnl_buf_puts(out, "\n### train.checkpoint\n\n");

@@ -8,7 +8,6 @@ const char *const fnl_monitor_names[] = {"val_loss", "val_accuracy", "loss", "ac
 const char *const fnl_loss_names[] = {"sparse_categorical_crossentropy", "categorical_crossentropy",
                                       "binary_crossentropy", "mean_squared_error", NULL};
 const char *const fnl__optimizer_names[] = {"sgd", "adam", "adamw", NULL};
-const char *const fnl__schedule_names[] = {"constant", "step", "cosine", "one_cycle", NULL};
 static const char *const precision_names[] = {"float32", "bfloat16", NULL};
 
 /* A seed is a YAML number: integers up to here are exact in every reader of JSON and YAML. */
@@ -147,12 +146,12 @@ const struct fnl_field *const fnl__optimizer_fields[] = {sgd_fields, adam_fields
     }
 
 static const struct fnl_field constant_fields[] = {
-    NAME(fnl__schedule_names),
+    NAME(fnl_schedule_names),
     WARMUP,
     {NULL},
 };
 static const struct fnl_field step_fields[] = {
-    NAME(fnl__schedule_names),
+    NAME(fnl_schedule_names),
     {"step_epochs", FNL_FIELD_INT, AT(fnl_schedule, step_epochs), .fallback = "10", .min = 1,
      .max = FNL_MAX_EPOCHS, .doc = "Epochs between two steps."},
     {"gamma", FNL_FIELD_FLOAT, AT(fnl_schedule, gamma), .fallback = "0.1", .min = 1e-9, .max = 1,
@@ -161,14 +160,14 @@ static const struct fnl_field step_fields[] = {
     {NULL},
 };
 static const struct fnl_field cosine_fields[] = {
-    NAME(fnl__schedule_names),
+    NAME(fnl_schedule_names),
     {"min_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, min_learning_rate), .fallback = "0",
      .max = 1e6, .doc = "The rate at the end."},
     WARMUP,
     {NULL},
 };
 static const struct fnl_field one_cycle_fields[] = {
-    NAME(fnl__schedule_names),
+    NAME(fnl_schedule_names),
     {"max_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, max_learning_rate), .fallback = "0",
      .max = 1e6, .doc = "The highest rate; 0: the optimizer's learning_rate."},
     {"pct_start", FNL_FIELD_FLOAT, AT(fnl_schedule, pct_start), .fallback = "0.3", .min = 0.001,

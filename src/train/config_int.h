@@ -28,7 +28,6 @@ extern const struct fnl_field fnl__train_fields[];
 extern const struct fnl_field *const fnl__optimizer_fields[]; /* by enum fnl_optimizer_kind */
 extern const char *const fnl__optimizer_names[];
 extern const struct fnl_field *const fnl__schedule_fields[]; /* by enum fnl_schedule_kind */
-extern const char *const fnl__schedule_names[];
 extern const struct fnl_field fnl__early_stopping_fields[];
 extern const struct fnl_field fnl__checkpoint_fields[];
 

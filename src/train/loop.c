@@ -55,7 +55,7 @@ const char *fnl__job_name(const struct fnl__job *job)
 
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err)
 {
-    int rc = fnl__checkpoint_save(job->run.file[FNL__RUN_LAST], true, job->run.config_crc,
+    int rc = fnl__checkpoint_save(job->run.file[FNL__RUN_LAST], true, job->run.config_id,
                                   &job->state, job->network.params, err);
     if (rc == 0) {
         job->saved_ns = fnl_clock_ns();

@@ -1,18 +1,72 @@
 /* resume.c - going on with a run.
  *
  * The run's own config.yaml rules. A configuration given with --resume (a file, --set, flags) must
- * say the same, else the result would be that of neither; the error names the key. Only the thread
- * count may differ, and only where it changes nothing. */
+ * say the same, else the result would be that of neither; the error names the key. Two may differ:
+ * the thread count, where it changes nothing, and the epochs, when they are more and no learning
+ * rate depends on them. Then the run ends as one that had them from the start, bit for bit. */
 #include "train/resume.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include "base/files.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
 
-static bool gives_threads(const struct fnl_train_config *config)
+static bool gives(const struct fnl_train_config *config, const char *key)
 {
     return config->train_node != NULL && config->train_node->kind == FNL_YAML_MAP &&
-           fnl_yaml_get(config->train_node, "threads") != NULL;
+           fnl_yaml_get(config->train_node, key) != NULL;
+}
+
+/* The run is to have `epochs` in all, more than it was started with. */
+static int take_epochs(struct fnl__job *job, int64_t epochs, struct fnl_error *err)
+{
+    struct fnl_train_config *own = job->config;
+    if (fnl_schedule_needs_length(&own->schedule)) {
+        return FNL_FAIL(err, CONFIG,
+                        "start a new run with more epochs, or one whose train.schedule is constant "
+                        "or step: that can be given more at any time",
+                        "run %s: its %s schedule is spread over %lld epochs: it cannot go on to "
+                        "%lld",
+                        job->run.id, fnl_schedule_names[own->schedule.kind], (long long)own->epochs,
+                        (long long)epochs);
+    }
+    char assignment[48];
+    (void)snprintf(assignment, sizeof assignment, "train.epochs=%lld", (long long)epochs);
+    job->epochs_before = (uint32_t)own->epochs;
+    own->epochs = epochs;
+    return fnl_yaml_set(own->doc, assignment, err);
+}
+
+static int compare(struct fnl__job *job, const struct fnl_train_config *given,
+                   struct fnl_error *err)
+{
+    struct fnl_train_config *own = job->config;
+    bool more = gives(given, "epochs") && given->epochs > own->epochs;
+    const char *may_differ[3] = {NULL};
+    int count = 0;
+    /* What was chosen by timing, or by an option at the start, stands in the run's file alone. */
+    if (own->deterministic || !gives(given, "threads")) {
+        may_differ[count++] = "train.threads";
+    }
+    if (more || !gives(given, "epochs")) {
+        may_differ[count++] = "train.epochs";
+    }
+    char key[FNL_CONFIG_PATH];
+    fnl_train_config_difference(own->doc, given->doc, may_differ, key);
+    if (key[0] != 0) {
+        bool fewer = strcmp(key, "train.epochs") == 0;
+        return FNL_FAIL(err, CONFIG,
+                        fewer ? "a run can be given more epochs, not fewer: start a new one"
+                              : "resume without changes, or start a new run with the changed "
+                                "configuration",
+                        "run %s: %s is not what the run was started with", job->run.id, key);
+    }
+    if (own->deterministic && given->threads > 0) {
+        own->threads = given->threads;
+    }
+    return more ? take_epochs(job, given->epochs, err) : 0;
 }
 
 /* job->config: the run's own. */
@@ -29,18 +83,7 @@ static int refuse_changes(struct fnl__job *job, struct fnl_error *err)
     if (rc != 0) {
         return rc;
     }
-    /* A count chosen by timing stands in the run's file alone. */
-    bool free_threads = job->config->deterministic || !gives_threads(given);
-    static const char *const threads[] = {"train.threads", NULL};
-    char key[FNL_CONFIG_PATH];
-    fnl_train_config_difference(job->config->doc, given->doc, free_threads ? threads : NULL, key);
-    if (key[0] != 0) {
-        rc = FNL_FAIL(err, CONFIG,
-                      "resume without changes, or start a new run with the changed configuration",
-                      "run %s: %s is not what the run was started with", job->run.id, key);
-    } else if (job->config->deterministic && given->threads > 0) {
-        job->config->threads = given->threads;
-    }
+    rc = compare(job, given, err);
     fnl_train_config_free(given);
     return rc;
 }
@@ -51,14 +94,18 @@ int fnl__resume_open(struct fnl__job *job, struct fnl_error *err)
     rc = rc != 0 ? rc
                  : fnl_train_config_load(job->run.file[FNL__RUN_CONFIG], job->run.directory, NULL,
                                          0, false, &job->config, err);
-    return rc != 0 ? rc : refuse_changes(job, err);
+    if (rc != 0) {
+        return rc;
+    }
+    job->run.config_id = fnl_train_config_identity(job->config);
+    return refuse_changes(job, err);
 }
 
 static int load(struct fnl__job *job, enum fnl__run_file file, struct fnl_error *err)
 {
     const struct fnl__state *s = &job->state;
     const char *path = job->run.file[file];
-    int rc = fnl__checkpoint_load(path, job->run.config_crc, &job->state, job->network.params, err);
+    int rc = fnl__checkpoint_load(path, job->run.config_id, &job->state, job->network.params, err);
     if (rc == 0 && s->batch == 0 && s->best_epoch > 0 && s->best_epoch == s->epoch) {
         /* The process may have ended before best.ckpt was made of it. */
         rc = fnl__checkpoint_copy(path, job->run.file[FNL__RUN_BEST], err);
@@ -105,6 +152,30 @@ static int load_newest(struct fnl__job *job, bool *ret_found, struct fnl_error *
                                : rc;
 }
 
+/* Is the checkpoint one that these epochs of this data can go on from? */
+static int check_state(const struct fnl__job *job, struct fnl_error *err)
+{
+    const struct fnl__state *s = &job->state;
+    if (s->batch > job->batches) {
+        return FNL_FAIL(err, FORMAT, "was the data changed since the run was started?",
+                        "run %s: the checkpoint stands at batch %llu of %llu", job->run.id,
+                        (unsigned long long)s->batch, (unsigned long long)job->batches);
+    }
+    if (s->epoch > (uint32_t)job->config->epochs) {
+        return FNL_FAIL(err, CONFIG, "a run can be given more epochs, not fewer",
+                        "run %s: it has done %u epochs, its config.yaml says %lld", job->run.id,
+                        s->epoch, (long long)job->config->epochs);
+    }
+    if (s->stopped && job->epochs_before > 0) {
+        return FNL_FAIL(err, CONFIG,
+                        "start a new run with another train.early_stopping, or with none",
+                        "run %s: early stopping has ended it after epoch %u: it would end there "
+                        "with %lld epochs too",
+                        job->run.id, s->epoch, (long long)job->config->epochs);
+    }
+    return 0;
+}
+
 int fnl__resume_state(struct fnl__job *job, struct fnl_error *err)
 {
     bool found = false;
@@ -115,10 +186,9 @@ int fnl__resume_state(struct fnl__job *job, struct fnl_error *err)
     if (!found) {
         fnl__job_note(job, "run %s has no checkpoint yet: beginning anew", job->run.id);
     }
-    if (job->state.batch > job->batches || job->state.epoch > (uint32_t)job->config->epochs) {
-        return FNL_FAIL(err, FORMAT, "was the data changed since the run was started?",
-                        "run %s: the checkpoint stands at batch %llu of %llu", job->run.id,
-                        (unsigned long long)job->state.batch, (unsigned long long)job->batches);
+    rc = check_state(job, err);
+    if (rc == 0 && (job->run.ended || job->epochs_before > 0)) {
+        rc = fnl__run_reopen(&job->run, job->config->doc, err);
     }
-    return fnl__metrics_rewrite(&job->run, &job->state, err);
+    return rc != 0 ? rc : fnl__metrics_rewrite(&job->run, &job->state, err);
 }

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -124,7 +123,8 @@ static int claim(struct fnl__run *run, const char *runs, const char *config_path
                     strerror_r(errno, reason, sizeof reason));
 }
 
-static int write_config(struct fnl__run *run, const struct fnl_yaml *config, struct fnl_error *err)
+static int write_config(const struct fnl__run *run, const struct fnl_yaml *config,
+                        struct fnl_error *err)
 {
     struct fnl_buf text;
     fnl_buf_init(&text, FNL_MAX_YAML_TREE_BYTES);
@@ -132,7 +132,6 @@ static int write_config(struct fnl__run *run, const struct fnl_yaml *config, str
     if (rc != 0 || text.failed) {
         rc = FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", run->file[FNL__RUN_CONFIG]);
     } else {
-        run->config_crc = (uint32_t)crc32_z(0, (const unsigned char *)text.data, text.size);
         rc = fnl_file_write(run->file[FNL__RUN_CONFIG], text.data, text.size, err);
     }
     fnl_buf_free(&text);
@@ -290,19 +289,23 @@ int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struc
         fnl__checkpoint_sweep(run->file[FNL__RUN_PREVIOUS]);
         fnl__checkpoint_sweep(run->file[FNL__RUN_BEST]);
     }
-    if (rc == 0 && fnl_path_exists(run->file[FNL__RUN_SUMMARY])) {
-        rc = FNL_FAIL(err, INVALID, "train with the same file again for another run",
-                      "run %s is finished: nothing to resume", run->id);
+    if (rc != 0) {
+        return rc;
     }
-    rc = rc != 0 ? rc : read_info(run->file[FNL__RUN_INFO], &run->directory, err);
-    char *text = NULL;
-    size_t size = 0;
-    rc = rc != 0 ? rc
-                 : fnl_file_read(run->file[FNL__RUN_CONFIG], FNL_MAX_YAML_TREE_BYTES, &text, &size,
-                                 err);
-    if (rc == 0) {
-        run->config_crc = (uint32_t)crc32_z(0, (const unsigned char *)text, size);
+    run->ended =
+        fnl_path_exists(run->file[FNL__RUN_SUMMARY]) && fnl_path_exists(run->file[FNL__RUN_MODEL]);
+    return read_info(run->file[FNL__RUN_INFO], &run->directory, err);
+}
+
+int fnl__run_reopen(struct fnl__run *run, const struct fnl_yaml *config, struct fnl_error *err)
+{
+    /* In this order: a summary beside a configuration of more epochs would say that all of them
+     * are done. Without it the run ends once more, as it was. */
+    if (unlink(run->file[FNL__RUN_SUMMARY]) != 0 && errno != ENOENT) {
+        char reason[128];
+        return FNL_FAIL(err, IO, NULL, "%s: cannot be removed: %s", run->file[FNL__RUN_SUMMARY],
+                        strerror_r(errno, reason, sizeof reason));
     }
-    fnl_free(text);
-    return rc;
+    run->ended = false;
+    return write_config(run, config, err);
 }

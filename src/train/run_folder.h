@@ -26,9 +26,10 @@ struct fnl__run {
     char id[FNL_RUN_ID];
     char *folder;
     char *file[FNL__RUN_FILES];
-    int lock_fd;         /* -1: not held */
-    uint32_t config_crc; /* of config.yaml's bytes */
-    char *directory;     /* where relative data paths start, from run.json */
+    int lock_fd;        /* -1: not held */
+    uint32_t config_id; /* of its configuration, fnl_train_config_identity; checkpoints carry it */
+    bool ended;         /* it has its summary and its model: nothing is left to do */
+    char *directory;    /* where relative data paths start, from run.json */
 };
 #define FNL__RUN_INIT                                                                              \
     {                                                                                              \
@@ -40,9 +41,12 @@ struct fnl__run {
 int fnl__run_create(const char *dir, const char *config_path, const char *directory,
                     const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err);
 
-/* An existing one, by id or path, locked. FNL_E_NOTFOUND; FNL_E_BUSY when somebody is at it;
- * FNL_E_INVALID when it is finished. */
+/* An existing one, by id or path, locked. FNL_E_NOTFOUND; FNL_E_BUSY when somebody is at it. */
 int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struct fnl_error *err);
+
+/* The run goes on with a changed configuration (more epochs): it has no longer ended, and its
+ * config.yaml says so. A crash in between leaves a run that can be resumed either way. */
+int fnl__run_reopen(struct fnl__run *run, const struct fnl_yaml *config, struct fnl_error *err);
 
 /* Where the relative data paths of a configuration start, when it is the config.yaml of a run's
  * folder (run.json beside it says so); else *ret_directory is NULL: beside the file. fnl_free. */

@@ -7,6 +7,9 @@
 #include "train/schedule.h"
 
 #include <math.h>
+#include <stddef.h>
+
+const char *const fnl_schedule_names[] = {"constant", "step", "cosine", "one_cycle", NULL};
 
 static const double PI = 3.14159265358979323846;
 
@@ -27,6 +30,11 @@ static double one_cycle(const struct fnl_schedule *s, double step, double total)
     }
     double first = rise > 0.0 ? rise : 0.0;
     return last > first ? cosine_between(high, end, (step - first) / (last - first)) : end;
+}
+
+bool fnl_schedule_needs_length(const struct fnl_schedule *s)
+{
+    return s->kind == FNL_SCHEDULE_COSINE || s->kind == FNL_SCHEDULE_ONE_CYCLE;
 }
 
 double fnl_schedule_rate(const struct fnl_schedule *s, uint64_t step, uint64_t steps_per_epoch,

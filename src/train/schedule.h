@@ -2,6 +2,7 @@
 #ifndef FNL_TRAIN_SCHEDULE_H
 #define FNL_TRAIN_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum fnl_schedule_kind {
@@ -24,6 +25,11 @@ struct fnl_schedule {
     double div_factor;        /* ONE_CYCLE: it starts at max / div_factor */
     double final_div_factor;  /* ONE_CYCLE: it ends at start / final_div_factor */
 };
+
+extern const char *const fnl_schedule_names[]; /* by enum fnl_schedule_kind */
+
+/* Do its rates depend on how many epochs the run has? Then more of them make it another run. */
+bool fnl_schedule_needs_length(const struct fnl_schedule *s);
 
 /* The rate of step `step` (from 0) of a run of epochs * steps_per_epoch steps. A pure function, so
  * that a resumed run sees the same rates. */

@@ -13,6 +13,7 @@
 #include "base/host.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "train/ended.h"
 #include "train/export.h"
 #include "train/report.h"
 #include "train/resume.h"
@@ -133,14 +134,28 @@ static int make_loaders(struct fnl__job *job, struct fnl_error *err)
     return rc;
 }
 
+/* Has the resumed run done all its epochs? Then ret is what it said at its end. */
+static int look_for_end(const struct fnl__job *job, struct fnl_train_result *ret,
+                        struct fnl_error *err)
+{
+    if (!job->run.ended || job->epochs_before > 0) {
+        return 0;
+    }
+    int rc = fnl__ended_read(job, ret, err);
+    /* Its config.yaml may have been given more epochs by hand. */
+    ret->had_ended =
+        rc == 0 && (ret->stopped_early || ret->epochs >= (uint32_t)job->config->epochs);
+    return rc;
+}
+
 static int prepare(struct fnl__job *job, struct fnl_error *err)
 {
     const struct fnl_train_request *q = job->request;
-    int rc = open_config(job, err);
-    rc = rc != 0 ? rc : load_data(job, err);
+    int rc = load_data(job, err);
     rc = rc != 0 ? rc : prepare_network(job, err);
     rc = rc != 0 ? rc : make_loaders(job, err);
     if (rc == 0 && q->resume == NULL) {
+        job->run.config_id = fnl_train_config_identity(job->config);
         rc = fnl__run_create(q->dir, q->config, job->config->directory, job->config->doc, &job->run,
                              err);
     } else if (rc == 0) {
@@ -200,7 +215,7 @@ static int finish(struct fnl__job *job, uint64_t begin_ns, struct fnl_train_resu
     int rc = 0;
     ret->weights_are_best = stopping->on && stopping->restore_best && s->best_epoch > 0;
     if (ret->weights_are_best && s->best_epoch != s->epoch) {
-        rc = fnl__checkpoint_load(job->run.file[FNL__RUN_BEST], job->run.config_crc, NULL,
+        rc = fnl__checkpoint_load(job->run.file[FNL__RUN_BEST], job->run.config_id, NULL,
                                   job->network.params, err);
     }
     rc = rc != 0 ? rc : test(job, ret, err);
@@ -261,9 +276,12 @@ int fnl_train(const struct fnl_train_request *request, struct fnl_train_result *
     struct fnl__job job = {.request = request, .run = FNL__RUN_INIT};
     uint64_t begin_ns = fnl_clock_ns();
     *ret = (struct fnl_train_result){.samples_per_s = (double)NAN};
-    int rc = prepare(&job, err);
+    int rc = open_config(&job, err);
+    rc = rc != 0 ? rc : look_for_end(&job, ret, err);
+    bool goes_on = rc == 0 && !ret->had_ended;
+    rc = goes_on ? prepare(&job, err) : rc;
     rc = rc != 0 ? rc : name_result(&job, ret, err);
-    if (rc == 0) {
+    if (rc == 0 && goes_on) {
         tell_start(&job);
         rc = fnl__loop_run(&job, err);
         rc = rc != 0 ? rc : finish(&job, begin_ns, ret, err);
@@ -280,6 +298,8 @@ void fnl_train_result_free(struct fnl_train_result *result)
     fnl_evaluation_free(&result->test);
     fnl_free(result->folder);
     fnl_free(result->model);
+    fnl_free(result->device_read);
     result->folder = NULL;
     result->model = NULL;
+    result->device_read = NULL;
 }

@@ -59,7 +59,8 @@ struct fnl_train_request {
     const char *const *assignments; /* "train.epochs=5", applied in order */
     int assignment_count;
     const char *dir;            /* folder of state, ".fournil" */
-    const char *resume;         /* id or folder of the run to go on with, or NULL */
+    const char *resume;         /* id or folder of the run to go on with, or NULL; train.epochs may
+                                   be more than it was started with */
     double progress_interval_s; /* at least so long between two calls of progress */
     bool (*stop)(void *arg);    /* (optional) asked after each step: save and end? */
     void *stop_arg;
@@ -71,6 +72,7 @@ struct fnl_train_request {
         .version = 1, .dir = FNL_TRAIN_DIR, .progress_interval_s = 0.05                            \
     }
 
+#define FNL_WAY_ON 512
 struct fnl_train_result {
     char run[FNL_RUN_ID];
     char *folder, *model; /* paths; freed by fnl_train_result_free */
@@ -83,6 +85,11 @@ struct fnl_train_result {
     struct fnl_evaluation test;
     double samples_per_s; /* over all training steps; NAN: none was made */
     double seconds;       /* of this process's run, all in all */
+    /* Resumed, and nothing was left to do: all this is what the run's summary.json says (of the
+     * test: rows, loss and accuracy). way_on: a line that says how it could go on, or why not. */
+    bool had_ended;
+    char way_on[FNL_WAY_ON];
+    char *device_read; /* had_ended: the text of `device` */
 };
 
 /* Trains. FNL_E_INTERRUPTED: stopped and saved, the hint says how to go on; FNL_E_DIVERGED: the

@@ -127,7 +127,20 @@ for signal in SIGKILL SIGINT SIGTERM; do
     check "... and the same metrics" same_metrics "$stopped" "$whole"
 done
 run "$fournil" train --resume "$stopped" --dir "$work/stopped"
-expect "a finished run is not resumed" 2 "is finished"
+expect "a run that has ended says so" 0 "run $stopped has ended: 30 epochs, test loss"
+check "... and how to go on" sh -c 'printf "%s\n" "$1" | grep -q "^to go on: fournil train --resume .*$2 --epochs 60"' sh "$out" "$stopped"
+run "$fournil" train --resume "$stopped" --dir "$work/stopped" --json
+expect "... with --json" 0
+check "... by the same last line" json 'len(d) == 1 and d[0]["event"] == "end" and d[0]["epochs"] == 30'
+loss=$(field test_loss)
+check "... with the same numbers" python3 -c "
+import json, sys
+sys.exit(json.load(open('$(folder "$whole")/summary.json'))['test']['loss'] != $loss)"
+run "$fournil" train --resume "$stopped" --dir "$work/stopped" --epochs 32
+expect "a run that has ended goes on with --epochs" 0 "going on with epoch 31"
+train --epochs 32 --json
+check "... to the result of a run that had them from the start" cmp "$(field model)" "$work/stopped/runs/$stopped/model.onnx"
+check "... and its metrics" sh -c 'test "$(wc -l < "$1")" -eq 32' sh "$work/stopped/runs/$stopped/metrics.jsonl"
 run "$fournil" train --resume nothing --dir "$work/stopped"
 expect "an unknown run" 3 'no run "nothing"'
 

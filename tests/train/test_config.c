@@ -115,6 +115,52 @@ static void test_early_stopping_leads_the_best_checkpoint(void **state)
     fnl_train_config_free(c);
 }
 
+/* ---- what a checkpoint knows a configuration by ---- */
+
+static uint32_t identity_of(const char *train, const char *set)
+{
+    struct fnl_train_config *c = load_well(train, set);
+    uint32_t id = fnl_train_config_identity(c);
+    /* As it stands in a run's folder it is the same. */
+    struct fnl_buf text;
+    fnl_buf_init(&text, 1 << 16);
+    assert_int_equal(fnl_yaml_print(c->doc, &text), 0);
+    fnl_train_config_free(c);
+    struct fnl_error err = FNL_ERROR_INIT;
+    assert_int_equal(load(text.data, NULL, &c, &err), 0);
+    assert_int_equal(fnl_train_config_identity(c), id);
+    fnl_train_config_free(c);
+    fnl_buf_free(&text);
+    return id;
+}
+
+static void test_an_identity_is_that_of_the_meaning(void **state)
+{
+    (void)state;
+    uint32_t id = identity_of("train: {epochs: 3, seed: 2}", NULL);
+    static const char *const same[] = {"train: {epochs: 3, seed: 2} # the same", "train: {seed: 2}",
+                                       "train:\n  epochs: 7\n  seed: 2\n"};
+    static const char *const others[] = {"train: {epochs: 3, seed: 3}", "train: {epochs: 3}",
+                                         "train: {epochs: 3, seed: 2, batch: 1}",
+                                         "train: {epochs: 3, seed: }",
+                                         "train: {epochs: 3, seed: 2, schedule: {name: cosine}}"};
+    for (size_t i = 0; i < TEST_COUNT(same); i++) {
+        assert_int_equal(identity_of(same[i], NULL), id);
+    }
+    for (size_t i = 0; i < TEST_COUNT(others); i++) {
+        assert_int_not_equal(identity_of(others[i], NULL), id);
+    }
+    assert_int_equal(identity_of("train: {epochs: 3, seed: 2}", "train.epochs=99"), id);
+    assert_int_not_equal(identity_of("train: {epochs: 3, seed: 2}", "data.header=false"), id);
+    /* Where rates depend on the epochs they count. */
+    assert_int_not_equal(identity_of("train: {epochs: 3, schedule: cosine}", NULL),
+                         identity_of("train: {epochs: 4, schedule: cosine}", NULL));
+    assert_int_not_equal(identity_of("train: {epochs: 3, schedule: one_cycle}", NULL),
+                         identity_of("train: {epochs: 4, schedule: one_cycle}", NULL));
+    assert_int_equal(identity_of("train: {epochs: 3, schedule: step}", NULL),
+                     identity_of("train: {epochs: 4, schedule: step}", NULL));
+}
+
 /* ---- what is refused ---- */
 
 static const struct {
@@ -290,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_schedules_are_read),
         cmocka_unit_test(test_assignments_win_and_make_maps),
         cmocka_unit_test(test_early_stopping_leads_the_best_checkpoint),
+        cmocka_unit_test(test_an_identity_is_that_of_the_meaning),
         cmocka_unit_test(test_mistakes_are_named_with_their_place),
         cmocka_unit_test(test_absent_files_and_bad_assignments),
         cmocka_unit_test(test_evaluation_needs_only_data),
