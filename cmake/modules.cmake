@@ -39,7 +39,7 @@ function(fnl_module name)
 endfunction()
 
 fnl_module(base Threads::Threads PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZLIB m)
-fnl_module(device fnl_base)
+fnl_module(device fnl_base ${CMAKE_DL_LIBS})
 fnl_module(net fnl_base ${CMAKE_DL_LIBS})
 fnl_module(data fnl_base)
 fnl_module(fetch fnl_net fnl_base)

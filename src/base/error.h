@@ -22,7 +22,8 @@
     X(IO, -10, 5, "input/output error")                                                            \
     X(DIVERGED, -11, 5, "training diverged")                                                       \
     X(INTERRUPTED, -12, 130, "interrupted")                                                        \
-    X(INTERNAL, -13, 5, "internal error")
+    X(INTERNAL, -13, 5, "internal error")                                                          \
+    X(DEVICE_LOST, -14, 5, "device lost")
 
 enum fnl_code {
 #define FNL_CODE_ENUM(name, value, status, text) FNL_E_##name = (value),

@@ -9,7 +9,7 @@
  *   rec_run                    runs them all, as often as wanted
  *
  * Everything queued runs in order. A fault of the device may show at any later call; from then on
- * every call of that device fails with FNL_E_DEVICE and the same message. Not thread-safe: one
+ * every call of that device fails with FNL_E_DEVICE_LOST and the same message. Not thread-safe: one
  * thread at a time uses a device. */
 #ifndef FNL_DEVICE_ACCEL_H
 #define FNL_DEVICE_ACCEL_H

@@ -87,6 +87,8 @@ static void codes_have_name_text_and_status(void **state)
     assert_int_equal(fnl_code_status(FNL_E_INVALID), 2);
     assert_int_equal(fnl_code_status(FNL_E_CONFIG), 3);
     assert_int_equal(fnl_code_status(FNL_E_BUSY), 4);
+    assert_int_equal(fnl_code_status(FNL_E_DEVICE), 4);      /* was not there */
+    assert_int_equal(fnl_code_status(FNL_E_DEVICE_LOST), 5); /* went away in mid-run */
     assert_int_equal(fnl_code_status(FNL_E_INTERRUPTED), 130);
     assert_string_equal(fnl_code_name(-999), "UNKNOWN");
     assert_int_equal(fnl_code_status(-999), 5);

@@ -1,0 +1,68 @@
+/* library.c - dlopen and dlsym by table (interface in library.h). */
+#include "device/library.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+static const char *hidden; /* test hook */
+
+void fnl_library_hide(const char *symbol)
+{
+    hidden = symbol;
+}
+
+/* A library that is there but cannot be opened (damaged, of another machine, missing what it needs)
+ * says more than those that are not there: its words win over "No such file". */
+static void *open_first(const char *const *names, const char **ret_name, struct fnl_error *err)
+{
+    char why[512] = "";
+    for (size_t i = 0; names[i] != NULL; i++) {
+        void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (library != NULL) {
+            *ret_name = names[i];
+            return library;
+        }
+        const char *text = dlerror();
+        if (text != NULL && (why[0] == 0 || strstr(why, "No such file") != NULL)) {
+            size_t n = strnlen(text, sizeof why - 1);
+            memcpy(why, text, n);
+            why[n] = 0;
+        }
+    }
+    (void)FNL_FAIL(err, NOTFOUND, NULL, "%s: cannot be opened: %s", names[0], why);
+    return NULL;
+}
+
+int fnl_library_open(const char *const *names, const struct fnl_library_symbol *symbols,
+                     size_t count, void *table, void **ret_library, const char **ret_name,
+                     struct fnl_error *err)
+{
+    const char *name = NULL;
+    void *library = open_first(names, &name, err);
+    if (library == NULL) {
+        return FNL_E_NOTFOUND;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool hide = hidden != NULL && strcmp(hidden, symbols[i].name) == 0;
+        void *address = hide ? NULL : dlsym(library, symbols[i].name);
+        if (address == NULL && symbols[i].required) {
+            (void)dlclose(library);
+            return FNL_FAIL(err, UNSUPPORTED, NULL, "%s: too old: it has no %s", name,
+                            symbols[i].name);
+        }
+        /* ISO C has no cast from an object to a function pointer. */
+        memcpy((char *)table + symbols[i].slot, &address, sizeof address);
+    }
+    *ret_library = library;
+    if (ret_name != NULL) {
+        *ret_name = name;
+    }
+    return 0;
+}
+
+void fnl_library_close(void *library)
+{
+    if (library != NULL) {
+        (void)dlclose(library);
+    }
+}
