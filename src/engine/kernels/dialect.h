@@ -53,6 +53,7 @@ typedef ulong u64;
 #define k_bits(x) as_uint((f32)(x))
 #define k_float_of_bits(x) as_float((u32)(x))
 #define k_mul_hi(x, y) mul_hi((u32)(x), (u32)(y))
+#define k_log1p(x) log1p((f32)(x))
 #else
 #define K_CUDA 1
 typedef int i32;
@@ -93,9 +94,37 @@ typedef unsigned long long u64;
 #define k_bits(x) __float_as_uint(x)
 #define k_float_of_bits(x) __uint_as_float(x)
 #define k_mul_hi(x, y) __umulhi(x, y)
+#define k_log1p(x) log1pf(x)
 #endif
 /* Index along x of the whole launch, and how many work-items it has: the loop over elements is
  *   for (u32 i = FLAT_X; i < count; i += FLAT_SIZE_X) */
 #define FLAT_X (GROUP_X * SIZE_X + LOCAL_X)
 #define FLAT_SIZE_X (GROUPS_X * SIZE_X)
 #define K_INFINITY k_float_of_bits(0x7f800000u)
+#define K_NAN k_float_of_bits(0x7fc00000u)
+#define k_isnan(x) ((x) != (x))
+
+/* Words of the control buffer: enum fnl_gpu_control of backend/gpu/gpu.h. */
+#define K_CONTROL_NEXT 0
+#define K_CONTROL_DONE 1
+#define K_CONTROL_STOPPED 2
+#define K_CONTROL_STEP_LO 3
+#define K_CONTROL_STEP_HI 4
+#define K_CONTROL_SCALE 5
+#define K_CONTROL_NORM 6
+
+/* Most work-items of a group that adds up: the size of its LOCAL arrays. */
+#define K_GROUP_MAX 1024
+/* Adds up a LOCAL array of one number a work-item as a tree, until `width` sums are left in its
+ * front: element i goes into sum i % width. The group's size and width are powers of two. The array
+ * may be written again after the next BARRIER(). */
+#define K_TREE_ADD(array, width)                                                                   \
+    do {                                                                                           \
+        BARRIER();                                                                                 \
+        for (u32 half_ = SIZE_X / 2; half_ >= (width); half_ /= 2) {                               \
+            if (LOCAL_X < half_) {                                                                 \
+                (array)[LOCAL_X] += (array)[LOCAL_X + half_];                                      \
+            }                                                                                      \
+            BARRIER();                                                                             \
+        }                                                                                          \
+    } while (0)
