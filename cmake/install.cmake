@@ -9,21 +9,37 @@ install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples OPTIONAL
         FILES_MATCHING PATTERN "*.yaml")
 
-# libfournil.a: the modules without the command line, in one archive. Built and installed only when
+# libfournil.a: the public functions of include/fournil/ and what they need, as one object in which
+# every hidden symbol has become local. So the only global names are those of the public headers, and
+# a program may have functions, or a protobuf schema, named as ours. Built and installed only when
 # asked for: cmake --build DIR --target libfournil && cmake --install DIR --component library.
 get_property(modules GLOBAL PROPERTY FNL_MODULES)
 list(REMOVE_ITEM modules fnl_cli)
-set(script "create libfournil.a\n")
+set(archives "")
 foreach(module ${modules})
-  string(APPEND script "addlib $<TARGET_FILE:${module}>\n")
+  list(APPEND archives $<TARGET_FILE:${module}>)
 endforeach()
-string(APPEND script "save\nend\n")
-file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/libfournil.mri CONTENT "${script}")
+# The roots: what the headers declare. A declaration begins with FNL_API and its name on one line.
+file(GLOB public_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/fournil/*.h)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${public_headers})
+set(roots "")
+foreach(header ${public_headers})
+  file(STRINGS ${header} declarations REGEX "^FNL_API ")
+  foreach(declaration ${declarations})
+    string(REGEX REPLACE ".*(fnl_[a-z_]+)[(].*" "-Wl,-u,\\1" root "${declaration}")
+    list(APPEND roots ${root})
+  endforeach()
+endforeach()
+set(library_object ${CMAKE_BINARY_DIR}/libfournil.o)
 add_custom_command(
   OUTPUT ${CMAKE_BINARY_DIR}/libfournil.a
-  COMMAND ${CMAKE_COMMAND} -E rm -f libfournil.a
-  COMMAND ${CMAKE_AR} -M < ${CMAKE_BINARY_DIR}/libfournil.mri
-  DEPENDS ${modules} ${CMAKE_BINARY_DIR}/libfournil.mri
+  COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -Wl,--gc-sections ${roots} -o ${library_object}
+          -Wl,--start-group ${archives} -Wl,--end-group
+  COMMAND ${CMAKE_OBJCOPY} --localize-hidden --strip-debug ${library_object}
+  COMMAND ${CMAKE_COMMAND} -E rm -f ${CMAKE_BINARY_DIR}/libfournil.a
+  COMMAND ${CMAKE_AR} rcs ${CMAKE_BINARY_DIR}/libfournil.a ${library_object}
+  COMMAND ${CMAKE_COMMAND} -E rm -f ${library_object}
+  DEPENDS ${modules} ${public_headers}
   VERBATIM)
 add_custom_target(libfournil DEPENDS ${CMAKE_BINARY_DIR}/libfournil.a)
 
@@ -34,11 +50,10 @@ set(library COMPONENT library EXCLUDE_FROM_ALL)
 configure_file(packaging/fournil.pc.in ${CMAKE_BINARY_DIR}/fournil.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/libfournil.a DESTINATION ${CMAKE_INSTALL_LIBDIR} ${library})
 install(FILES ${CMAKE_BINARY_DIR}/fournil.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig ${library})
-foreach(module ${modules})
-  string(REPLACE "fnl_" "" folder ${module})
-  install(DIRECTORY src/${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fournil/${folder}
-          ${library} FILES_MATCHING PATTERN "*.h" PATTERN "*_int.h" EXCLUDE PATTERN "isa" EXCLUDE)
-endforeach()
+install(DIRECTORY include/fournil/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fournil ${library}
+        FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY examples/c/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/c ${library}
+        FILES_MATCHING PATTERN "*.c")
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME fournil)

@@ -42,9 +42,11 @@ function(fnl_tests name)
   endforeach()
 endfunction()
 if(CMOCKA_FOUND)
-  foreach(module base device net data fetch engine model train cli)
+  foreach(module base device net data fetch engine model train api cli)
     fnl_tests(${module})
   endforeach()
+  # What the interface gives is compared with what the modules below give, on the same small data.
+  target_link_libraries(api_test_training PRIVATE train_shared)
 endif()
 
 # tests/cli/*.sh: the program from outside.

@@ -132,7 +132,7 @@ run_peers() {
 }
 
 check_format() {
-    find src tests fuzz -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
+    find include src tests fuzz examples -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 }
 
 check_shell() {

@@ -31,35 +31,6 @@ else
     skip "mandoc is not installed"
 fi
 
-# The library, as another program uses it.
-cat > "$work/use.c" << 'END'
-#include <base/error.h>
-#include <device/cpu.h>
-#include <stdio.h>
-int main(void)
-{
-    struct fnl_cpu cpu;
-    fnl_cpu_probe("/", &cpu);
-    printf("%s on %s\n", fnl_code_name(0), cpu.model);
-    return 0;
-}
-END
-use() {
-    PKG_CONFIG_PATH="$work/usr/lib/pkgconfig:$(echo "$work"/usr/lib/*/pkgconfig)"
-    export PKG_CONFIG_PATH
-    # shellcheck disable=SC2046
-    cc -o "$work/use" "$work/use.c" $(pkg-config --cflags --libs fournil)
-}
-if grep -q '^FNL_SANITIZE:STRING=$' "$build/CMakeCache.txt"; then
-    check "libfournil.a is made" cmake --build "$build" --target libfournil
-    check "... and installed" cmake --install "$build" --prefix "$work/usr" --component library
-    check "a program is built with pkg-config" use
-    run "$work/use"
-    expect "... and runs" 0 "OK on"
-else
-    skip "the library is tried without sanitizers"
-fi
-
 # Completion, as bash calls it.
 cat > "$work/complete.bash" << 'END'
 source "$1"
