@@ -1,5 +1,6 @@
-/* host.c - usable CPUs. A container with a quota of 2 CPUs on a 64-CPU host sees 64 in its affinity
- * mask; 64 threads there are throttled for most of each period, so the quota counts too. */
+/* host.c - usable CPUs, and the system's name. A container with a quota of 2 CPUs on a 64-CPU host
+ * sees 64 in its affinity mask; 64 threads there are throttled for most of each period, so the
+ * quota counts too. */
 #include "base/host.h"
 
 #include <fcntl.h>
@@ -91,4 +92,49 @@ int fnl_host_cpus(void)
     int cpus = affinity_cpus();
     int quota = cgroup_cpus();
     return quota > 0 && quota < cpus ? quota : cpus;
+}
+
+/* ---- the system ---- */
+
+/* A value of a file of shell assignments: in single, double or no quotes; backslashes before " $ `
+ * and backslash in double quotes. */
+static bool unquote(const char *value, size_t size, char out[FNL_HOST_OS])
+{
+    char quote = size > 0 && (value[0] == '"' || value[0] == '\'') ? value[0] : 0;
+    if (quote != 0 && (size < 2 || value[size - 1] != quote)) {
+        return false;
+    }
+    size_t used = 0;
+    for (size_t i = quote != 0 ? 1 : 0; i < size - (quote != 0 ? 1 : 0); i++) {
+        if (value[i] == '\\' && quote != '\'' && i + 1 < size) {
+            i++;
+        }
+        if ((unsigned char)value[i] < 0x20 || used + 1 >= FNL_HOST_OS) {
+            return false;
+        }
+        out[used++] = value[i];
+    }
+    out[used] = 0;
+    return used > 0;
+}
+
+bool fnl_host_os_name(const char *os_release, char out[FNL_HOST_OS])
+{
+    static const char key[] = "PRETTY_NAME=";
+    for (const char *line = os_release; *line != 0;) {
+        size_t n = strcspn(line, "\n");
+        if (n >= sizeof key && strncmp(line, key, sizeof key - 1) == 0) {
+            return unquote(line + sizeof key - 1, n - (sizeof key - 1), out);
+        }
+        line += n + (line[n] == '\n' ? 1 : 0);
+    }
+    return false;
+}
+
+bool fnl_host_os(char out[FNL_HOST_OS])
+{
+    char text[4096];
+    return (read_small("/etc/os-release", text, sizeof text) ||
+            read_small("/usr/lib/os-release", text, sizeof text)) &&
+           fnl_host_os_name(text, out);
 }

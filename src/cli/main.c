@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/build.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -44,20 +45,10 @@ static void print_log(void *arg, enum fnl_log_level level, const char *text)
 
 static int print_version(bool json, struct fnl_error *err)
 {
-#ifdef __clang__
-    const char *compiler = "clang " __clang_version__;
-#else
-    const char *compiler = "gcc " __VERSION__;
-#endif
-#ifdef NDEBUG
-    const char *build = "release";
-#else
-    const char *build = "debug";
-#endif
-
     if (json) {
         return fnl_print_json(json_pack("{s:s, s:s, s:s, s:s}", "name", "fournil", "version",
-                                        FNL_VERSION, "build", build, "compiler", compiler),
+                                        FNL_VERSION, "build", fnl_build_type(), "compiler",
+                                        fnl_build_compiler()),
                               err);
     }
     puts("fournil " FNL_VERSION);

@@ -15,7 +15,8 @@ enum fnl_monitor { /* the numbers a run can be judged by */
                    FNL_MONITOR_ACCURACY,
 };
 extern const char *const fnl_monitor_names[];
-extern const char *const fnl_loss_names[]; /* in the order of enum fnl_loss */
+extern const char *const fnl_loss_names[];      /* in the order of enum fnl_loss */
+extern const char *const fnl_precision_names[]; /* in the order of enum fnl_precision */
 
 enum fnl_train_device { FNL_TRAIN_AUTO, FNL_TRAIN_CPU, FNL_TRAIN_REF };
 

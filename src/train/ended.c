@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "train/environment.h"
 
 /* A number of the object, NAN for null or none. */
 static double number(const json_t *object, const char *key)
@@ -61,6 +62,16 @@ static void read_test(const json_t *test, struct fnl_train_result *ret)
     ret->test.has_accuracy = !isnan(ret->test.accuracy);
 }
 
+static const char *products_of(const json_t *summary)
+{
+    for (int i = 0; fnl__products[i] != NULL; i++) {
+        if (says(summary, "products", fnl__products[i])) {
+            return fnl__products[i];
+        }
+    }
+    return fnl__products[0];
+}
+
 /* ret->way_on. */
 static void tell_way_on(const struct fnl__job *job, struct fnl_train_result *ret)
 {
@@ -94,6 +105,8 @@ int fnl__ended_read(const struct fnl__job *job, struct fnl_train_result *ret, st
         return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", path);
     }
     ret->device = ret->device_read;
+    ret->precision = fnl_precision_names[job->config->precision];
+    ret->products = products_of(summary);
     ret->epochs = (uint32_t)number(summary, "epochs");
     ret->stopped_early = says(summary, "status", "stopped_early");
     double best_epoch = number(summary, "best_epoch");

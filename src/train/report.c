@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/limits.h"
+#include "train/environment.h"
 #include "train/json_out.h"
 
 static void number(struct fnl_buf *out, const char *key, double x)
@@ -136,6 +137,10 @@ void fnl_train_end_json(struct fnl_buf *out, const struct fnl_train_result *r)
     number(out, "test_loss", r->has_test ? r->test.loss : (double)NAN);
     number(out, "test_accuracy", accuracy ? r->test.accuracy : (double)NAN);
     number(out, "samples_per_s", r->samples_per_s);
+    if (r->precision != fnl_precision_names[FNL_PRECISION_F32]) {
+        text(out, "precision", r->precision);
+        text(out, "products", r->products);
+    }
     (void)fnl_buf_puts(out, "}");
 }
 
@@ -157,11 +162,15 @@ static void setting(struct fnl_buf *out, const struct fnl__summary *s)
     (void)fnl_buf_printf(out, ",\"threads\":%d,\"shards\":%d,\"seed\":%lld", s->network->threads,
                          s->network->shards, (long long)s->config->seed);
     text(out, "loss_function", fnl_loss_names[s->config->loss]);
+    text(out, "precision", s->result->precision);
+    text(out, "products", s->result->products);
     text(out, "finished", fnl_clock_text(fnl_clock_unix_ms(), finished));
     (void)fnl_buf_puts(out, ",\n \"seconds\":");
     fnl__json_number(out, s->result->seconds);
     number(out, "train_seconds", s->state->total_seconds);
     number(out, "samples_per_s", s->result->samples_per_s);
+    (void)fnl_buf_puts(out, ",\n \"environment\":");
+    fnl__environment_json(out, s->network);
 }
 
 static const struct fnl_dataset *tested(const struct fnl__summary *s)

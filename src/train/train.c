@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -14,6 +15,7 @@
 #include "base/mem.h"
 #include "train/checkpoint.h"
 #include "train/ended.h"
+#include "train/environment.h"
 #include "train/export.h"
 #include "train/report.h"
 #include "train/resume.h"
@@ -223,6 +225,8 @@ static int finish(struct fnl__job *job, uint64_t begin_ns, struct fnl_train_resu
         return rc;
     }
     ret->device = job->network.backend;
+    ret->precision = fnl_precision_names[job->config->precision];
+    ret->products = fnl__environment_products(job->network.backend, job->config->precision);
     ret->epochs = s->epoch;
     ret->stopped_early = s->stopped && s->epoch < (uint32_t)job->config->epochs;
     ret->best_epoch = s->best_epoch;
@@ -282,6 +286,10 @@ int fnl_train(const struct fnl_train_request *request, struct fnl_train_result *
     rc = goes_on ? prepare(&job, err) : rc;
     rc = rc != 0 ? rc : name_result(&job, ret, err);
     if (rc == 0 && goes_on) {
+        const char *slow = fnl__environment_slow(job.network.backend, job.config->precision);
+        if (slow != NULL) {
+            fnl__job_note(&job, "%s", slow);
+        }
         tell_start(&job);
         rc = fnl__loop_run(&job, err);
         rc = rc != 0 ? rc : finish(&job, begin_ns, ret, err);

@@ -77,7 +77,8 @@ struct fnl_train_result {
     char run[FNL_RUN_ID];
     char *folder, *model; /* paths; freed by fnl_train_result_free */
     const char *device;
-    uint32_t epochs; /* done */
+    const char *precision, *products; /* names; products: what the run's multiplications are in */
+    uint32_t epochs;                  /* done */
     bool stopped_early;
     uint32_t best_epoch;   /* 0: none */
     bool weights_are_best; /* model.onnx holds best_epoch's weights, not the last's */

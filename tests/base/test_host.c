@@ -322,6 +322,38 @@ static void a_terminal_gets_one_line_wiped_at_the_end(void **state)
     assert_int_equal(close(master), 0);
 }
 
+static void the_system_has_a_name(void **state)
+{
+    (void)state;
+    char out[FNL_HOST_OS], text[FNL_HOST_OS + 64];
+    static const struct {
+        const char *text, *name;
+    } cases[] = {
+        {"NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n",
+         "Debian GNU/Linux 12 (bookworm)"},
+        {"PRETTY_NAME='A $b \\c'", "A $b \\c"},
+        {"PRETTY_NAME=\"a \\\"b\\\" \\$c\"", "a \"b\" $c"},
+        {"PRETTY_NAME=Void", "Void"},
+        {"PRETTY_NAME=\"cut", NULL},
+        {"PRETTY_NAME=\"", NULL},
+        {"PRETTY_NAME=\"\"", NULL},
+        {"PRETTY_NAME=", NULL},
+        {"PRETTY_NAME=\"a\033[1mb\"", NULL},
+        {"OTHER_PRETTY_NAME=x", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        assert_int_equal(fnl_host_os_name(cases[i].text, out), cases[i].name != NULL);
+        if (cases[i].name != NULL) {
+            assert_string_equal(out, cases[i].name);
+        }
+    }
+    (void)snprintf(text, sizeof text, "PRETTY_NAME=%0*d", FNL_HOST_OS - 1, 0);
+    assert_true(fnl_host_os_name(text, out));
+    (void)snprintf(text, sizeof text, "PRETTY_NAME=%0*d", FNL_HOST_OS, 0);
+    assert_false(fnl_host_os_name(text, out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +366,7 @@ int main(void)
         cmocka_unit_test(log_lines_go_to_the_callback_by_level),
         cmocka_unit_test(the_first_signal_is_a_flag_and_the_second_kills),
         cmocka_unit_test(cpus_follow_affinity_and_quota),
+        cmocka_unit_test(the_system_has_a_name),
         cmocka_unit_test(no_terminal_no_bar),
         cmocka_unit_test(a_terminal_gets_one_line_wiped_at_the_end),
     };

@@ -5,8 +5,12 @@
 #include <math.h>
 #include <sys/stat.h>
 
+#include "base/build.h"
 #include "base/files.h"
+#include "base/host.h"
 #include "base/mem.h"
+#include "device/cpu.h"
+#include "engine/backend/cpu/kernels.h"
 #include "train/report.h"
 
 static char config[256];
@@ -115,6 +119,37 @@ static void test_a_run_learns_and_reports(void **state)
     small_free(&r);
 }
 
+static void test_bfloat16_without_its_speed_is_said(void **state)
+{
+    (void)state;
+    struct small_run plain = {.config = config, .set = {"train.epochs=1"}};
+    small_train_well(&plain);
+    assert_null(strstr(plain.notes, "bfloat16"));
+    assert_string_equal(plain.result.precision, "float32");
+    assert_string_equal(plain.result.products, "float32");
+    small_free(&plain);
+    const char *half = "train.precision=bfloat16";
+    assert_int_equal(setenv("FOURNIL_BF16", "off", 1), 0); /* the same on every CPU */
+    struct small_run r = {.config = config, .set = {"train.epochs=1", half}};
+    small_train_well(&r);
+    assert_int_equal(unsetenv("FOURNIL_BF16"), 0);
+    assert_non_null(strstr(r.notes, "precision bfloat16: "));
+    assert_non_null(strstr(r.notes, "no faster than float32"));
+    assert_string_equal(r.result.precision, "bfloat16");
+    assert_string_equal(r.result.products, "float32");
+    json_t *s = json_load_file(small_file(&r, "summary.json"), 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(s, "precision")), "bfloat16");
+    assert_string_equal(json_string_value(json_object_get(s, "products")), "float32");
+    json_decref(s);
+    struct small_run again = {.resume = r.result.run}; /* it has ended: nothing will be slow */
+    small_train_well(&again);
+    assert_string_equal(again.notes, "");
+    assert_string_equal(again.result.precision, "bfloat16");
+    assert_string_equal(again.result.products, "float32");
+    small_free(&again);
+    small_free(&r);
+}
+
 static void test_the_summary_is_json_with_what_it_promises(void **state)
 {
     (void)state;
@@ -137,6 +172,42 @@ static void test_the_summary_is_json_with_what_it_promises(void **state)
     json_t *class0 = json_array_get(json_object_get(test, "classes"), 0);
     assert_non_null(json_object_get(class0, "precision"));
     assert_non_null(json_object_get(class0, "recall"));
+    json_decref(s);
+    small_free(&r);
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    if (s == NULL) {
+        fail_msg("no string \"%s\"", key);
+    }
+    return s;
+}
+
+static void test_the_summary_says_what_it_was_made_with(void **state)
+{
+    (void)state;
+    struct small_run r = {.config = config, .set = {"train.epochs=1"}};
+    small_train_well(&r);
+    json_t *s = json_load_file(small_file(&r, "summary.json"), 0, NULL);
+    json_t *e = json_object_get(s, "environment");
+    struct fnl_cpu cpu;
+    fnl_cpu_probe("/", &cpu);
+    assert_string_equal(string_of(e, "fournil"), string_of(s, "version"));
+    assert_string_equal(string_of(e, "compiler"), fnl_build_compiler());
+    assert_string_equal(string_of(e, "cpu"), cpu.model);
+    assert_string_equal(string_of(e, "isa"), fnl_cpu_kernels()->isa);
+    assert_int_equal(json_integer_value(json_object_get(e, "threads")), 2);
+    assert_int_equal(json_integer_value(json_object_get(e, "cpus")), fnl_host_cpus());
+    assert_true(strlen(string_of(e, "kernel")) > 0 && strlen(string_of(e, "machine")) > 0);
+    char os[FNL_HOST_OS];
+    if (fnl_host_os(os)) {
+        assert_string_equal(string_of(e, "os"), os);
+    } else {
+        assert_true(json_is_null(json_object_get(e, "os")));
+    }
+    assert_int_equal(strlen(string_of(e, "date")), strlen("2026-11-24T10:38:19Z"));
     json_decref(s);
     small_free(&r);
 }
@@ -439,6 +510,8 @@ int main(void)
         cmocka_unit_test(test_a_chosen_thread_count_stands_in_the_runs_configuration),
         cmocka_unit_test(test_a_run_learns_and_reports),
         cmocka_unit_test(test_the_summary_is_json_with_what_it_promises),
+        cmocka_unit_test(test_the_summary_says_what_it_was_made_with),
+        cmocka_unit_test(test_bfloat16_without_its_speed_is_said),
         cmocka_unit_test(test_one_hot_losses_count_what_the_executor_does_not),
         cmocka_unit_test(test_categorical_and_sparse_are_the_same_loss),
         cmocka_unit_test(test_numbers_are_learnt_and_have_no_accuracy),
