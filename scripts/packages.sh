@@ -5,7 +5,7 @@
 # To build: compiler, build tool, and the libraries of docs/dependencies.md.
 BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev libyaml-dev \
 zlib1g-dev libturbojpeg0-dev libspng-dev libprotobuf-c-dev protobuf-c-compiler \
-libonnx-dev libcurl4-openssl-dev"
+libonnx-dev libcurl4-openssl-dev opencl-c-headers"
 # To test: unit tests, checkers, the second compiler with its sanitizers and libFuzzer, and what
 # checks our output (the ONNX checker, lint for the man page and the scripts, the .deb's tools).
 TEST_PACKAGES="g++ libcmocka-dev python3 clang clang-format libclang-rt-dev shellcheck mandoc dpkg-dev \

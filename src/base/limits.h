@@ -177,6 +177,16 @@
 
 /* --- accelerators ----------------------------------------------------------------------------- */
 
+/* Devices of one driver: the largest machines have 16 GPUs, each at most split in 7. */
+#define FNL_MAX_ACCELS 128
+
+/* Commands of one recording: the largest networks have about 100,000 nodes. */
+#define FNL_MAX_RECORDED 1000000
+
+/* Recordings a plan keeps, one for each number of rows: a full batch, an epoch's last one, and what
+ * a server's changing batches ask for most. */
+#define FNL_MAX_RECORDINGS 8
+
 /* One compiled GPU program: ours are under 1 MiB as PTX and a few MiB as a PoCL binary. */
 #define FNL_MAX_PROGRAM_BYTES ((size_t)64 << 20)
 

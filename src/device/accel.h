@@ -9,7 +9,8 @@
  *   rec_run                    runs them all, as often as wanted
  *
  * Everything queued runs in order. A fault of the device may show at any later call; from then on
- * every call of that device fails with FNL_E_DEVICE_LOST and the same message. Not thread-safe: one
+ * every call of that device fails with FNL_E_DEVICE_LOST and the same message. Buffers outlive the
+ * recordings that use them. Not thread-safe: one
  * thread at a time uses a device. */
 #ifndef FNL_DEVICE_ACCEL_H
 #define FNL_DEVICE_ACCEL_H
@@ -131,7 +132,7 @@ struct fnl_accel_driver {
                   struct fnl_error *err);
 
     /* Between the two, launch, fill and copy are recorded (put, get and sync are not legal).
-     * rec_end after a failed call frees what was recorded and passes the failure on. */
+     * After a failed call in between: rec_end, then rec_free. */
     int (*rec_begin)(struct fnl_accel *accel, struct fnl_error *err);
     int (*rec_end)(struct fnl_accel *accel, struct fnl_accel_rec **ret_rec, struct fnl_error *err);
     int (*rec_run)(struct fnl_accel *accel, struct fnl_accel_rec *rec, struct fnl_error *err);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "engine/backend/gpu/gpu_exec.h"
 #include "engine/exec_int.h"
 
 /* ---- creation ---- */
@@ -88,6 +89,19 @@ static int make_plan(struct fnl_exec *e, struct fnl_error *err)
     return rc;
 }
 
+/* A plan that a device runs: nothing of the CPU's is needed. */
+static int init_on_device(struct fnl_exec *e, struct fnl_error *err)
+{
+    e->shard_count = 1;
+    if (e->options.precision != FNL_PRECISION_F32) {
+        return FNL_FAIL(err, UNSUPPORTED, "use precision: float32",
+                        "accelerators train in float32 only");
+    }
+    int rc = make_plan(e, err);
+    return rc != 0 ? rc
+                   : fnl__gpu_exec_create(e->graph, e->params, e->plan, &e->options, &e->gpu, err);
+}
+
 static int init_exec(struct fnl_exec *e, struct fnl_error *err)
 {
     const struct fnl_backend *b = e->params->backend;
@@ -136,7 +150,7 @@ int fnl_exec_create(const struct fnl_graph *g, struct fnl_params *params, struct
     e->params = params;
     e->pool = pool;
     e->options = *options;
-    int rc = init_exec(e, err);
+    int rc = params->gpu != NULL ? init_on_device(e, err) : init_exec(e, err);
     if (rc != 0) {
         fnl_exec_free(e);
         return rc;
@@ -163,6 +177,7 @@ void fnl_exec_free(struct fnl_exec *exec)
     fnl_free(exec->rounded);
     fnl_free(exec->slice_norm2);
     fnl_free(exec->state_before);
+    fnl__gpu_exec_free(exec->gpu);
     fnl__plan_free(exec->plan);
     fnl_free(exec);
 }
@@ -175,6 +190,9 @@ int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl
     const char *name = fnl_graph_value(exec->graph, value)->name;
     if (o.value < 0 || o.dtype != FNL_F32 || o.space > FNL_SPACE_ARENA) {
         return FNL_FAIL(err, INVALID, NULL, "tensor \"%s\" cannot be read after a run", name);
+    }
+    if (exec->gpu != NULL) {
+        return fnl__gpu_exec_read(exec->gpu, &o, exec->rows, dst, err);
     }
     for (int s = 0; s < exec->shard_count; s++) {
         const struct fnl_run *r = &exec->shard[s].run;
@@ -204,6 +222,9 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
         return FNL_FAIL(err, INVALID, NULL, "no gradient of \"%s\"", param);
     }
     const struct fnl_param *p = &exec->params->param[i];
+    if (exec->gpu != NULL) {
+        return fnl__gpu_exec_read_gradient(exec->gpu, p->offset, p->count, dst, err);
+    }
     float *sum = fnl_calloc(p->layout.size + 1, sizeof *sum);
     if (sum == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a gradient");
@@ -226,11 +247,19 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
 
 size_t fnl_exec_memory_bytes(const struct fnl_exec *exec)
 {
+    if (exec->gpu != NULL) {
+        return fnl__gpu_exec_memory_bytes(exec->gpu);
+    }
     size_t per_shard = exec->plan->arena_bytes + exec->plan->scratch_bytes +
                        (exec->options.training ? exec->params->trainable_size * 4 : 0);
     return per_shard * (size_t)exec->shard_count +
            (exec->params->size + (size_t)(exec->params->slots - 1) * exec->params->trainable_size) *
                4;
+}
+
+int fnl_exec_launches(const struct fnl_exec *exec, size_t rows)
+{
+    return exec->gpu != NULL ? fnl__gpu_exec_launches(exec->gpu, rows) : 0;
 }
 
 int fnl_exec_describe(const struct fnl_exec *exec, struct fnl_buf *out)

@@ -42,7 +42,8 @@ struct fnl_optimizer {
 /* ---- parameters ---- */
 struct fnl_params;
 
-/* backend: "cpu" or "ref". Values start as the graph's data. */
+/* backend: "cpu", "ref", or an accelerator's name ("opencl:0", "cuda:1"). Values start as the
+ * graph's data. */
 int fnl_params_create(const struct fnl_graph *g, const char *backend,
                       const struct fnl_optimizer *optimizer /* NULL: inference only */,
                       struct fnl_params **ret_params, struct fnl_error *err);
@@ -117,6 +118,9 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
                            struct fnl_error *err);
 
 size_t fnl_exec_memory_bytes(const struct fnl_exec *exec);
+/* Kernels launched by a run of `rows` rows (a training step, when it trains) on an accelerator; 0
+ * on the CPU, and before the first such run. */
+int fnl_exec_launches(const struct fnl_exec *exec, size_t rows);
 /* One line per step of the plan: node, op, implementation, ns (when profiled), for `--verbose` and
  * docs. */
 struct fnl_buf;

@@ -34,6 +34,8 @@ struct fnl_exec {
     int group_begin, group_end;
     bool finish_first; /* group_begin's step has merged: finish() it first */
     struct fnl_update update;
+    struct fnl_gpu_exec *gpu; /* (optional) runs the plan on a device, in place of all the above */
+    struct fnl_step_result result; /* gpu: of the last run */
 };
 
 /* Floats of the parameters that are not trained, which stand behind the trained ones. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "engine/backend/gpu/gpu_exec.h"
 #include "engine/exec_int.h"
 
 /* ---- one shard ---- */
@@ -244,11 +245,19 @@ int fnl__exec_run(struct fnl_exec *e, const struct fnl_feed *feed, uint64_t step
 
 int fnl_exec_run(struct fnl_exec *exec, const struct fnl_feed *feed, struct fnl_error *err)
 {
+    if (exec->gpu != NULL) {
+        exec->rows = feed->rows;
+        return fnl__gpu_exec_run(exec->gpu, feed, false, 0.0, 0, &exec->result, err);
+    }
     return fnl__exec_run(exec, feed, 0, err);
 }
 
 int fnl_exec_result(const struct fnl_exec *exec, struct fnl_step_result *ret)
 {
+    if (exec->gpu != NULL) {
+        *ret = exec->result;
+        return 0;
+    }
     *ret = (struct fnl_step_result){0};
     struct fnl_operand loss = {.value = -1};
     if (exec->options.loss_value >= 0) {

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/backend/gpu/gpu_exec.h"
 #include "engine/exec_int.h"
 
 static void slice_bounds(const struct fnl_exec *e, int slice, size_t *begin, size_t *end)
@@ -79,6 +80,10 @@ static void update(struct fnl_exec *e, double learning_rate, uint64_t step,
 int fnl_exec_train_step(struct fnl_exec *exec, const struct fnl_feed *feed, double learning_rate,
                         uint64_t step, struct fnl_step_result *ret, struct fnl_error *err)
 {
+    if (exec->gpu != NULL) {
+        exec->rows = feed->rows;
+        return fnl__gpu_exec_run(exec->gpu, feed, true, learning_rate, step, ret, err);
+    }
     float *state = exec->params->block[0] + exec->params->trainable_size;
     if (exec->state_before != NULL) {
         memcpy(exec->state_before, state, fnl__exec_state_size(exec) * sizeof *state);

@@ -78,6 +78,7 @@ struct fnl_step {
     void *state;           /* set by plan(), in the plan's arena; NULL when not needed */
     int activation;        /* fused activation after the op: enum of the back end, 0 = none */
     bool mask_relu;        /* fused ReluGrad after a MaxPoolGrad */
+    int sum_input;         /* product with out[FNL_STEP_SUM]: which input is summed, 0 or 1 */
 };
 
 /* Pointer to the block's first row (batched) or the tensor (not). NULL when absent. */
@@ -163,6 +164,7 @@ struct fnl_backend {
         *fallback;      /* (optional) asked for what this one lacks, on the same memory */
     bool shards;        /* may run with more than one shard, and in blocks of rows */
     bool channels_last; /* feeds images channels last */
+    bool accelerator;   /* rows have launch(), not run(); memory is on a device */
     bool views;         /* Flatten, Reshape and Identity may be views, not copies */
     void (*round_bf16)(size_t count, const float *x, float *y);
     /* (optional; plain row-major when NULL) */

@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "engine/backend/gpu/gpu_params.h"
 
 #define LINE_FLOATS (FNL_CACHE_LINE / sizeof(float))
 
@@ -78,6 +79,13 @@ static int alloc_blocks(struct fnl_params *ps, const struct fnl_graph *g, struct
 {
     for (int s = 0; s < ps->slots; s++) {
         size_t floats = s == 0 ? ps->size : ps->trainable_size;
+        if (ps->gpu != NULL) {
+            int rc = fnl__gpu_params_alloc(ps->gpu, s, floats, err);
+            if (rc != 0) {
+                return rc;
+            }
+            continue;
+        }
         ps->block[s] = fnl_alloc_aligned((floats > 0 ? floats : 1) * sizeof(float));
         if (ps->block[s] == NULL) {
             return FNL_FAIL(err, NOMEM, "use a smaller network",
@@ -113,7 +121,8 @@ int fnl_params_create(const struct fnl_graph *g, const char *backend,
                       const struct fnl_optimizer *optimizer, struct fnl_params **ret_params,
                       struct fnl_error *err)
 {
-    const struct fnl_backend *b = fnl__backend_find(backend);
+    bool on_device = fnl_accel_is_name(backend);
+    const struct fnl_backend *b = on_device ? &fnl_backend_gpu : fnl__backend_find(backend);
     if (b == NULL) {
         return FNL_FAIL(err, DEVICE, "use cpu", "no back end named \"%s\"", backend);
     }
@@ -127,7 +136,8 @@ int fnl_params_create(const struct fnl_graph *g, const char *backend,
     if (optimizer != NULL) {
         ps->optimizer = *optimizer;
     }
-    int rc = build(ps, g, err);
+    int rc = on_device ? fnl__gpu_params_create(backend, &ps->gpu, err) : 0;
+    rc = rc != 0 ? rc : build(ps, g, err);
     if (rc != 0) {
         fnl_params_free(ps);
         return rc;
@@ -144,6 +154,7 @@ void fnl_params_free(struct fnl_params *params)
     for (int s = 0; s < 3; s++) {
         fnl_free(params->block[s]);
     }
+    fnl__gpu_params_free(params->gpu);
     fnl_arena_free(&params->arena);
     fnl_free(params);
 }
@@ -183,26 +194,28 @@ bool fnl_params_trainable(const struct fnl_params *params, int index)
     return params->param[index].trainable;
 }
 
-/* The parameter's place in a block, or NULL with an error. */
-static float *find_block(const struct fnl_params *params, int index, int slot,
-                         struct fnl_error *err)
+/* Is there such a slot of such a parameter? */
+static int check_slot(const struct fnl_params *params, int index, int slot, struct fnl_error *err)
 {
     if (index < 0 || index >= params->param_count || slot < 0 || slot >= params->slots ||
         (slot > 0 && !params->param[index].trainable)) {
-        FNL_FAIL(err, INVALID, NULL, "no slot %d of parameter %d", slot, index);
-        return NULL;
+        return FNL_FAIL(err, INVALID, NULL, "no slot %d of parameter %d", slot, index);
     }
-    return params->block[slot] + params->param[index].offset;
+    return 0;
 }
 
 int fnl_params_read(const struct fnl_params *params, int index, int slot, float *dst,
                     struct fnl_error *err)
 {
-    const float *src = find_block(params, index, slot, err);
-    if (src == NULL) {
-        return FNL_E_INVALID;
+    int rc = check_slot(params, index, slot, err);
+    if (rc != 0) {
+        return rc;
     }
     const struct fnl_param *p = &params->param[index];
+    if (params->gpu != NULL) {
+        return fnl__gpu_params_read(params->gpu, slot, p->offset, p->count, dst, err);
+    }
+    const float *src = params->block[slot] + p->offset;
     if (p->layout.kind == 0) {
         memcpy(dst, src, p->count * sizeof *dst);
     } else {
@@ -214,11 +227,15 @@ int fnl_params_read(const struct fnl_params *params, int index, int slot, float 
 int fnl_params_write(struct fnl_params *params, int index, int slot, const float *src,
                      struct fnl_error *err)
 {
-    float *dst = find_block(params, index, slot, err);
-    if (dst == NULL) {
-        return FNL_E_INVALID;
+    int rc = check_slot(params, index, slot, err);
+    if (rc != 0) {
+        return rc;
     }
     const struct fnl_param *p = &params->param[index];
+    if (params->gpu != NULL) {
+        return fnl__gpu_params_write(params->gpu, slot, p->offset, p->count, src, err);
+    }
+    float *dst = params->block[slot] + p->offset;
     if (p->layout.kind == 0) {
         memcpy(dst, src, p->count * sizeof *dst);
     } else {

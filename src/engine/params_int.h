@@ -23,7 +23,8 @@ struct fnl_params {
     int param_count;
     size_t trainable_size; /* floats at the front of the blocks that the optimiser updates */
     size_t size;           /* floats of the value block; state blocks hold trainable_size */
-    float *block[3];       /* values, optimiser state 1 and 2 */
+    float *block[3];       /* values, optimiser state 1 and 2; NULL when they are on a device */
+    struct fnl_gpu_params *gpu; /* (optional) the blocks on a device */
 };
 
 /* Index of the parameter named so, or -1. */

@@ -35,7 +35,7 @@ static void mark_wanted(struct planner *p)
 {
     for (int n = fnl_graph_node_count(p->g) - 1; n >= 0; n--) {
         const struct fnl_node *node = node_at(p, n);
-        p->choice[n].output = -1;
+        p->choice[n].output = p->choice[n].mask = p->choice[n].sum = -1;
         p->choice[n].wanted = output_wanted(p, node);
         for (int i = 0; p->choice[n].wanted && i < node->input_count; i++) {
             if (node->input[i] >= 0) {
@@ -89,12 +89,10 @@ static int sole_producer(const struct planner *p, int value)
     return producer;
 }
 
-static void fuse(struct planner *p, int n)
+/* Relu and ReluGrad into the step before them. */
+static void fuse_relu(struct planner *p, int n)
 {
     const struct fnl_node *node = node_at(p, n);
-    if (node->op != FNL_OP_RELU && node->op != FNL_OP_RELU_GRAD) {
-        return;
-    }
     int m = sole_producer(p, node->input[0]);
     if (m < 0) {
         return;
@@ -104,11 +102,88 @@ static void fuse(struct planner *p, int n)
     /* dy comes from MaxPoolGrad(dy, x, y) and the mask is that very x. */
     bool back = node->op == FNL_OP_RELU_GRAD && c->impl->fuses_relu_grad &&
                 node_at(p, m)->input[1] == node->input[1];
-    if (forward || back) {
+    bool mask = node->op == FNL_OP_RELU_GRAD && !back && c->impl->fuses_mask && c->sum < 0 &&
+                value_at(p, node->input[1])->producer < m;
+    if (forward || back || mask) {
         c->relu = forward;
         c->relu_grad = back;
+        c->mask = mask ? node->input[1] : -1;
         c->output = node->output[0];
         p->choice[n].absorbed = true;
+    }
+}
+
+/* Which input of product m has dy's rows as the dimension that is summed away: 0, 1, or -1. */
+static int summed_input(const struct planner *p, int m, int dy)
+{
+    const struct fnl_node *node = node_at(p, m);
+    if (value_at(p, dy)->shape.rank != 2 && node->op == FNL_OP_MATMUL) {
+        return -1;
+    }
+    if (node->op == FNL_OP_CONV_GRAD_WEIGHTS) {
+        return node->input[0] == dy ? 0 : -1;
+    }
+    if (node->op != FNL_OP_MATMUL) {
+        return -1;
+    }
+    if (node->input[0] == dy && node->attrs.trans_a) {
+        return 0;
+    }
+    return node->input[1] == dy && !node->attrs.trans_b ? 1 : -1;
+}
+
+/* The gradient of a bias, dy summed over its rows, into the product before it that reads the whole
+ * of dy for the weights' gradient. */
+static void fuse_sum(struct planner *p, int n)
+{
+    const struct fnl_node *node = node_at(p, n);
+    int dy = node->input[0], sum = node->output[0];
+    const struct fnl_shape *from = &value_at(p, dy)->shape, *to = &value_at(p, sum)->shape;
+    if (node->op == FNL_OP_SUM_TO_SHAPE &&
+        (from->rank != 2 || fnl_shape_count(to, 1) != from->dim[1])) {
+        return;
+    }
+    for (int m = n - 1; m >= 0; m--) {
+        struct choice *c = &p->choice[m];
+        bool open = c->wanted && !c->absorbed && c->sum < 0 && c->mask < 0;
+        int input = open && c->impl->fuses_sum ? summed_input(p, m, dy) : -1;
+        if (input >= 0) {
+            c->sum = sum;
+            c->sum_input = input;
+            p->choice[n].absorbed = true;
+            return;
+        }
+    }
+}
+
+/* The loss's gradient into the loss. */
+static void fuse_gradient(struct planner *p, int n)
+{
+    const struct fnl_node *node = node_at(p, n);
+    int m = value_at(p, node->input[0])->producer;
+    if (m >= 0 && p->choice[m].wanted && !p->choice[m].absorbed && p->choice[m].sum < 0 &&
+        p->choice[m].impl->fuses_gradient && node_at(p, m)->input[1] == node->input[1]) {
+        p->choice[m].sum = node->output[0];
+        p->choice[n].absorbed = true;
+    }
+}
+
+static void fuse(struct planner *p, int n)
+{
+    switch (node_at(p, n)->op) {
+    case FNL_OP_RELU:
+    case FNL_OP_RELU_GRAD:
+        fuse_relu(p, n);
+        break;
+    case FNL_OP_SUM_TO_SHAPE:
+    case FNL_OP_CONV_GRAD_BIAS:
+        fuse_sum(p, n);
+        break;
+    case FNL_OP_SOFTMAX_CROSS_ENTROPY_GRAD:
+        fuse_gradient(p, n);
+        break;
+    default:
+        break;
     }
 }
 

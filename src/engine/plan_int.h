@@ -12,6 +12,9 @@ struct choice {
     bool relu;      /* this step applies the Relu that follows */
     bool relu_grad; /* this MaxPoolGrad masks like the ReluGrad that follows */
     int output;     /* value written instead of output 0 when something is fused behind, or -1 */
+    int mask;       /* value for FNL_STEP_MASK, or -1 */
+    int sum;        /* value for FNL_STEP_SUM, or -1 */
+    int sum_input;  /* fnl_step.sum_input */
 };
 
 struct planner {

@@ -349,8 +349,13 @@ static int repack_gradient(struct planner *p, int v, int plain_slot)
 static int set_outputs(struct planner *p, const struct fnl_node *n, const struct choice *c,
                        int step)
 {
-    for (int i = 0; i < n->output_count; i++) {
-        int v = i == 0 && c->output >= 0 ? c->output : n->output[i];
+    for (int i = 0; i < FNL_STEP_OUTPUTS; i++) {
+        int v = i < n->output_count ? n->output[i] : -1;
+        v = i == 0 && c->output >= 0 ? c->output : v;
+        v = i == FNL_STEP_SUM && c->sum >= 0 ? c->sum : v;
+        if (v < 0) {
+            continue;
+        }
         enum fnl_layout layout = FNL_LAYOUT_PLAIN;
         bool repack = false;
         int slot = output_slot(p, v, letter(c->impl->out_layout, i), &layout, n, &repack);
@@ -414,11 +419,19 @@ int fnl__plan_node(struct planner *p, int index)
     if (rc != 0) {
         return rc;
     }
+    int mask = c->mask < 0 ? -1 : slot_in_layout(p, c->mask, FNL_LAYOUT_PLAIN);
+    if (c->mask >= 0 && mask < 0) {
+        return mask;
+    }
     struct fnl_step *s = add_step(p);
     if (s == NULL) {
         return FNL_FAIL(p->err, NOMEM, NULL, "no memory for a plan");
     }
     int step = p->plan->step_count - 1;
+    if (mask >= 0) {
+        set_operand(p, s, false, FNL_STEP_MASK, c->mask, FNL_LAYOUT_PLAIN, mask);
+    }
+    s->sum_input = c->sum_input;
     s->impl = c->impl;
     s->node = n;
     s->activation = c->relu ? 1 : 0;

@@ -63,6 +63,7 @@ struct fnl_gpu_call {
     const char *file, *name;
     struct fnl_accel_arg arg[FNL_ACCEL_MAX_ARGS];
     int count;
+    bool too_large; /* a number did not fit u32 */
 };
 
 void fnl__gpu_call(struct fnl_gpu_call *c, struct fnl_gpu_emit *emit, const char *file,

@@ -1,0 +1,125 @@
+/* cl_program.c - from source text to kernels.
+ *
+ * The compiler is the driver's. What it made is kept in the cache on disk by the hash of source,
+ * options, device and driver (device/accel_cache.h), where the driver hands it out. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "device/opencl/opencl_int.h"
+
+/* Sums must come out alike on every device, so no option that lets the compiler reorder them. */
+#define OPTIONS "-cl-std=CL1.2"
+
+/* The compiler's words, from the first line that tells of an error: drivers print pages. */
+static int build_failed(struct fnl__cl_accel *a, cl_program program, cl_int code, const char *name,
+                        struct fnl_error *err)
+{
+    char log[8192] = "";
+    (void)a->cl->clGetProgramBuildInfo(program, a->device, CL_PROGRAM_BUILD_LOG, sizeof log - 1,
+                                       log, NULL);
+    log[sizeof log - 1] = 0;
+    const char *at = strstr(log, "error");
+    while (at != NULL && at > log && at[-1] != '\n') {
+        at--;
+    }
+    return FNL_FAIL(err, INTERNAL, "update the device's driver, or train with --device cpu",
+                    "%s: the driver's compiler refuses %s.k: %s\n%.600s", a->base.info.name, name,
+                    fnl__cl_error_name(code), at != NULL ? at : log);
+}
+
+static int compile(struct fnl__cl_accel *a, const char *name, const char *source,
+                   const char *defines, cl_program *ret_program, struct fnl_error *err)
+{
+    char options[512];
+    int length = snprintf(options, sizeof options, OPTIONS " %s", defines);
+    if (length < 0 || (size_t)length >= sizeof options) {
+        return FNL_FAIL(err, INVALID, NULL, "%s: compiler options are too long", name);
+    }
+    cl_int code = CL_SUCCESS;
+    cl_program program = a->cl->clCreateProgramWithSource(a->context, 1, &source, NULL, &code);
+    if (program == NULL) {
+        return fnl__cl_fail(a, code, "making a program", err);
+    }
+    code = a->cl->clBuildProgram(program, 1, &a->device, options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        int rc = build_failed(a, program, code, name, err);
+        (void)a->cl->clReleaseProgram(program);
+        return rc;
+    }
+    *ret_program = program;
+    return 0;
+}
+
+int fnl__cl_prog_build(struct fnl_accel *accel, const char *name, const char *source,
+                       const char *defines, struct fnl_accel_prog **ret_prog, struct fnl_error *err)
+{
+    struct fnl__cl_accel *a = (struct fnl__cl_accel *)accel;
+    int rc = fnl__cl_alive(a, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct fnl_accel_prog *p = fnl_calloc(1, sizeof *p);
+    if (p == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "no memory for a program");
+    }
+    snprintf(p->name, sizeof p->name, "%s", name);
+    rc = compile(a, name, source, defines, &p->program, err);
+    if (rc != 0) {
+        fnl_free(p);
+        return rc;
+    }
+    *ret_prog = p;
+    return 0;
+}
+
+void fnl__cl_prog_free(struct fnl_accel *accel, struct fnl_accel_prog *prog)
+{
+    struct fnl__cl_accel *a = (struct fnl__cl_accel *)accel;
+    if (prog == NULL) {
+        return;
+    }
+    while (prog->kernels != NULL) {
+        struct fnl_accel_kernel *k = prog->kernels;
+        prog->kernels = k->next;
+        (void)a->cl->clReleaseKernel(k->kernel);
+        fnl_free(k);
+    }
+    (void)a->cl->clReleaseProgram(prog->program);
+    fnl_free(prog);
+}
+
+int fnl__cl_kernel_get(struct fnl_accel *accel, struct fnl_accel_prog *prog, const char *name,
+                       struct fnl_accel_kernel **ret_kernel, struct fnl_error *err)
+{
+    struct fnl__cl_accel *a = (struct fnl__cl_accel *)accel;
+    for (struct fnl_accel_kernel *k = prog->kernels; k != NULL; k = k->next) {
+        if (strcmp(k->name, name) == 0) {
+            *ret_kernel = k;
+            return 0;
+        }
+    }
+    int rc = fnl__cl_alive(a, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct fnl_accel_kernel *k = fnl_calloc(1, sizeof *k);
+    if (k == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "no memory for a kernel");
+    }
+    cl_int code = CL_SUCCESS;
+    k->kernel = a->cl->clCreateKernel(prog->program, name, &code);
+    if (k->kernel == NULL) {
+        fnl_free(k);
+        return FNL_FAIL(err, INTERNAL, NULL, "%s: %s.k has no kernel %s: %s", a->base.info.name,
+                        prog->name, name, fnl__cl_error_name(code));
+    }
+    snprintf(k->name, sizeof k->name, "%s", name);
+    k->prog = prog;
+    (void)a->cl->clGetKernelWorkGroupInfo(k->kernel, a->device, CL_KERNEL_WORK_GROUP_SIZE,
+                                          sizeof k->max_group, &k->max_group, NULL);
+    k->next = prog->kernels;
+    prog->kernels = k;
+    *ret_kernel = k;
+    return 0;
+}
