@@ -25,11 +25,12 @@
 /* Of the normalised mean squared error: float32 rounding is about 1e-14, the fast exponentials and
  * their like are within a few units of the last place. */
 #define TOLERANCE 1e-11
-#define MAX_CONFIGS 8
+#define MAX_CONFIGS 12
 
 struct config {
     const char *isa;
     int shards;
+    const char *conv; /* FOURNIL_CONV, or NULL */
 };
 
 enum { NOT_RUN, PASSED, FAILED };
@@ -164,8 +165,9 @@ static int run_children(void **state)
     int isas = fnl_cpu_kernels_list(list);
     for (int i = 0; i < isas; i++) {
         for (int shards = 1; shards <= 3; shards += 2) {
-            configs[config_count++] = (struct config){list[i]->isa, shards};
+            configs[config_count++] = (struct config){list[i]->isa, shards, NULL};
         }
+        configs[config_count++] = (struct config){list[i]->isa, 2, "winograd"};
     }
     size_t size = (size_t)(config_count * op_case_count) * sizeof *findings;
     findings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -176,6 +178,9 @@ static int run_children(void **state)
         assert_true(child >= 0);
         if (child == 0) {
             setenv("FOURNIL_ISA", configs[k].isa, 1);
+            if (configs[k].conv != NULL) {
+                setenv("FOURNIL_CONV", configs[k].conv, 1);
+            }
             if (strcmp(fnl_cpu_kernels()->isa, configs[k].isa) == 0) {
                 run_table(k);
             }

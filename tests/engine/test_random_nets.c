@@ -404,6 +404,12 @@ static void cpu_is_reference(void **state)
         good = same(&got, &want, shards) && good;
         fnl_free(got.value);
     }
+    /* And with Winograd's algorithm in layers too small for it to pay. */
+    setenv("FOURNIL_CONV", "winograd", 1);
+    run_net(&n, "cpu", 2, input, &got);
+    unsetenv("FOURNIL_CONV");
+    good = same(&got, &want, 2) && good;
+    fnl_free(got.value);
     fnl_free(want.value);
     fnl_free(x);
     fnl_graph_free(n.g);

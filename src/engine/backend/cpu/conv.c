@@ -1,5 +1,6 @@
-/* conv.c - convolutions, channels last, on panel weights. Weights that are not parameters are
- * packed into scratch once a run. */
+/* conv.c - convolutions, channels last, on panel weights: direct, by Winograd's algorithm where
+ * that is faster (conv_winograd.c), or on bfloat16. Weights that are not parameters are packed into
+ * scratch once a run. */
 #include <string.h>
 
 #include "engine/backend/cpu/cpu_int.h"
@@ -7,6 +8,7 @@
 struct conv_state {
     struct fnl_conv_shape shape;
     struct fnl_param_layout weights;
+    bool winograd;         /* by the winograd_* kernels */
     size_t kernel_scratch; /* floats; packed weights, when needed, come behind */
 };
 
@@ -36,6 +38,15 @@ static void fill_shape(struct fnl_conv_shape *c, const struct fnl_attrs *a,
     };
 }
 
+static size_t kernel_scratch(const struct fnl_step *s, const struct conv_state *state)
+{
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    if (s->bf16_product) {
+        return k->conv_scratch_bf16(&state->shape);
+    }
+    return (state->winograd ? k->winograd_scratch : k->conv_scratch)(&state->shape, s->max_rows);
+}
+
 static int plan_conv(struct fnl_step *s, struct fnl_arena *arena, const struct fnl_shape *x,
                      const struct fnl_shape *y, const struct fnl_operand *w, struct fnl_error *err)
 {
@@ -49,10 +60,8 @@ static int plan_conv(struct fnl_step *s, struct fnl_arena *arena, const struct f
     bool depthwise = state->shape.group > 1 && state->shape.group == state->shape.C &&
                      state->shape.group == state->shape.K;
     s->bf16_product = s->bf16 && !depthwise && fnl_cpu_bf16_products();
-    state->kernel_scratch = s->bf16_product
-                                ? fnl_cpu_kernels()->conv_scratch_bf16(&state->shape)
-                                : fnl_cpu_kernels()->conv_scratch(&state->shape, s->max_rows);
-    state->kernel_scratch = (state->kernel_scratch + 15) / 16 * 16;
+    state->winograd = !s->bf16_product && fnl_cpu_winograd(&state->shape);
+    state->kernel_scratch = (kernel_scratch(s, state) + 15) / 16 * 16;
     size_t packed = w->layout == FNL_LAYOUT_NATIVE ? 0 : state->weights.size;
     s->scratch_bytes = (state->kernel_scratch + packed) * sizeof(float);
     s->state = state;
@@ -91,6 +100,8 @@ static void forward_run(const struct fnl_step *s, const struct fnl_run *r)
     float *y = fnl_f32(r, &s->out[0]), *scratch = (float *)(void *)r->scratch;
     if (s->bf16_product) {
         k->conv_forward_bf16(&state->shape, r->rows, x, w, bias, act, y, scratch, r->first_block);
+    } else if (state->winograd) {
+        k->winograd_forward(&state->shape, r->rows, x, w, bias, act, y, scratch, r->first_block);
     } else {
         k->conv_forward(&state->shape, r->rows, x, w, bias, act, y, scratch);
     }
@@ -122,11 +133,18 @@ static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
     bool native = s->out[0].layout == FNL_LAYOUT_NATIVE;
     float *panels =
         native ? fnl_f32(r, &s->out[0]) : (float *)(void *)r->scratch + state->kernel_scratch;
+    const bool last_block = r->row0 + r->rows == r->shard_rows;
     const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
-    (s->bf16_product ? k->conv_grad_weights_bf16 : k->conv_grad_weights)(
-        &state->shape, r->rows, fnl_f32(r, &s->in[1]), fnl_f32(r, &s->in[0]), panels, NULL,
-        !r->first_block, (float *)(void *)r->scratch);
-    if (!native && r->row0 + r->rows == r->shard_rows) {
+    const float *dy = fnl_f32(r, &s->in[0]), *x = fnl_f32(r, &s->in[1]);
+    float *scratch = (float *)(void *)r->scratch;
+    if (state->winograd) {
+        k->winograd_grad_weights(&state->shape, r->rows, x, dy, panels, scratch, r->first_block,
+                                 last_block);
+    } else {
+        (s->bf16_product ? k->conv_grad_weights_bf16 : k->conv_grad_weights)(
+            &state->shape, r->rows, x, dy, panels, NULL, !r->first_block, scratch);
+    }
+    if (!native && last_block) {
         fnl__cpu_param_unpack(&state->weights, panels, fnl_f32(r, &s->out[0]));
     }
 }
@@ -153,9 +171,11 @@ static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
 {
     const struct conv_state *state = s->state;
     const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
-    (s->bf16_product ? k->conv_grad_data_bf16 : k->conv_grad_data)(
-        &state->shape, r->rows, fnl_f32(r, &s->in[0]), weights(r, state, &s->in[1]),
-        fnl_f32(r, &s->out[0]), (float *)(void *)r->scratch, r->first_block);
+    (s->bf16_product   ? k->conv_grad_data_bf16
+     : state->winograd ? k->winograd_grad_data
+                       : k->conv_grad_data)(&state->shape, r->rows, fnl_f32(r, &s->in[0]),
+                                            weights(r, state, &s->in[1]), fnl_f32(r, &s->out[0]),
+                                            (float *)(void *)r->scratch, r->first_block);
 }
 
 const struct fnl_op_impl fnl__cpu_impl_conv_grad_data = {.op = FNL_OP_CONV_GRAD_DATA,

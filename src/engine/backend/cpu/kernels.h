@@ -83,6 +83,20 @@ struct fnl_cpu_kernels {
     size_t (*conv_scratch)(const struct fnl_conv_shape *s,
                            size_t n); /* floats, enough for all three, for up to n images at once */
 
+    /* ---- the same with fewer multiplications, for 3x3 kernels with stride and dilation 1, one
+     * group and outputs of at least 2x2. What is kept in scratch from block to block: weights made
+     * anew by the first block, or sums of gradients of weights, of which dw is made after the last;
+     * dw is not looked at before. ---- */
+    void (*winograd_forward)(const struct fnl_conv_shape *s, size_t n, const float *x,
+                             const float *w, const float *bias, enum fnl_cpu_activation act,
+                             float *y, float *scratch, bool first_block);
+    void (*winograd_grad_weights)(const struct fnl_conv_shape *s, size_t n, const float *x,
+                                  const float *dy, float *dw, float *scratch, bool first_block,
+                                  bool last_block);
+    void (*winograd_grad_data)(const struct fnl_conv_shape *s, size_t n, const float *dy,
+                               const float *w, float *dx, float *scratch, bool first_block);
+    size_t (*winograd_scratch)(const struct fnl_conv_shape *s, size_t n); /* as conv_scratch */
+
     /* ---- pooling over n images. Max: the first maximum in (kh, kw) order takes the gradient;
      * padding never wins. ---- */
     void (*max_pool)(const struct fnl_pool_shape *s, size_t n, const float *x, float *y);
@@ -184,6 +198,10 @@ const struct fnl_cpu_kernels *fnl_cpu_kernels(void);
  * Where the table has_bf16, unless the environment variable FOURNIL_BF16 says "off"; elsewhere only
  * when it says "emulate" (tests). Asked when a plan is made. */
 bool fnl_cpu_bf16_products(void);
+/* Should this convolution run by the winograd_* kernels? Where they take less time, and never
+ * unless they can. The environment variable FOURNIL_CONV says otherwise: "direct" for none,
+ * "winograd" for all that can. Asked when a plan is made. */
+bool fnl_cpu_winograd(const struct fnl_conv_shape *s);
 /* All tables this CPU can run, best first, for tests. Returns the count. */
 int fnl_cpu_kernels_list(const struct fnl_cpu_kernels *list[4]);
 

@@ -13,6 +13,8 @@
     X(dense_forward) X(dense_grad_weights) X(dense_grad_data) X(dense_scratch)                    \
     X(matmul) X(matmul_scratch)                                                                   \
     X(conv_forward) X(conv_grad_weights) X(conv_grad_data) X(conv_scratch)                        \
+    /* winograd.c */                                                                              \
+    X(winograd_forward) X(winograd_grad_weights) X(winograd_grad_data) X(winograd_scratch)        \
     /* pool.c */                                                                                  \
     X(max_pool) X(max_pool_grad) X(average_pool) X(average_pool_grad)                             \
     /* elementwise.c */                                                                           \
