@@ -70,7 +70,7 @@ struct fnl_step {
     const struct fnl_node *node;
     struct fnl_operand in[FNL_STEP_INPUTS], out[FNL_STEP_OUTPUTS];
     int in_count, out_count;
-    bool bf16;             /* the run's precision is bfloat16: set before plan() */
+    bool bf16;             /* the run's precision is bfloat16 */
     bool bf16_product;     /* set by plan(): multiplies bfloat16, not rounded float32 */
     size_t max_rows;       /* most rows of one block; for plan() to size its scratch */
     size_t scratch_bytes;  /* set by plan(); kept from block to block of one run */
@@ -126,6 +126,8 @@ struct fnl_op_impl {
      * gradient). One letter per operand; the last repeats. */
     const char *in_layout, *out_layout;
     bool (*supports)(const struct fnl_graph *g, const struct fnl_node *node); /* NULL: always */
+    /* (optional) Rows a block should have at least for run() to be fast; asked before plan(). */
+    size_t (*block_rows)(const struct fnl_step *step);
     int (*plan)(struct fnl_step *step, const struct fnl_graph *g, struct fnl_arena *arena,
                 struct fnl_error *err); /* (optional) */
     void (*run)(const struct fnl_step *step, const struct fnl_run *run);

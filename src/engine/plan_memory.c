@@ -1,7 +1,8 @@
 /* plan_memory.c - groups steps into blocks of rows and places every tensor of a shard in one arena.
  *
  * A group is a run of row-wise steps. It is run block of rows by block of rows, the block so small
- * that what passes between its steps stays in the second-level cache. A tensor that lives inside
+ * that what passes between its steps stays in the second-level cache, but not smaller than a step
+ * asks for. A tensor that lives inside
  * one group needs room for one block only. Other tensors live from the group that writes them to
  * the last that reads them; offsets are given greedily, largest first, to the lowest gap that is
  * free all that time (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
@@ -33,22 +34,53 @@ static bool in_blocks(const struct fnl_plan *plan, const struct fnl_step *s)
     return false;
 }
 
-/* Bytes one row touches in steps [first, first + count), each slot once. seen: per slot, the last
- * group that counted it. */
-static size_t row_footprint(const struct fnl_plan *plan, const struct fnl_group *g, int *seen,
-                            int mark)
+/* Bytes one row of step s touches beyond what the group has counted. seen: per slot, the last group
+ * that counted it. */
+static size_t added_bytes(const struct fnl_plan *plan, int s, int *seen, int mark)
 {
     size_t bytes = 0;
-    for (int s = g->first; s < g->first + g->count; s++) {
-        for (int i = 0; i < OPERANDS; i++) {
-            int slot = plan->step_slot[s * OPERANDS + i];
-            if (slot >= 0 && seen[slot] != mark) {
-                seen[slot] = mark;
-                bytes += plan->slot[slot].row_bytes;
-            }
+    for (int i = 0; i < OPERANDS; i++) {
+        int slot = plan->step_slot[s * OPERANDS + i];
+        if (slot >= 0 && seen[slot] != mark) {
+            seen[slot] = mark;
+            bytes += plan->slot[slot].row_bytes;
         }
     }
     return bytes;
+}
+
+/* What is known of a group that grows, by row: bytes of all steps, of the largest, and how many
+ * rows at a time a step asks for. */
+struct growth {
+    size_t bytes, largest, wish;
+};
+
+static struct growth grown(const struct fnl_plan *plan, struct growth g, int s, int *seen, int mark)
+{
+    const struct fnl_step *step = &plan->step[s];
+    size_t bytes = added_bytes(plan, s, seen, mark);
+    size_t wish = step->impl->block_rows != NULL ? step->impl->block_rows(step) : 1;
+    wish = wish < plan->shard_rows ? wish : plan->shard_rows;
+    g.bytes += bytes;
+    g.largest = bytes > g.largest ? bytes : g.largest;
+    g.wish = wish > g.wish ? wish : g.wish;
+    return g;
+}
+
+/* Where one step asks for more rows than fit, all others get them too. That costs little but for a
+ * step whose own rows would no longer fit into the cache (twice block_bytes): it goes into another
+ * group. */
+static bool go_together(const struct fnl_plan *plan, const struct growth *g)
+{
+    return g->bytes * g->wish <= plan->block_bytes || g->wish <= 1 ||
+           g->largest * g->wish <= 2 * plan->block_bytes;
+}
+
+static size_t rows_at_a_time(const struct fnl_plan *plan, const struct growth *g)
+{
+    size_t rows = g->bytes == 0 ? plan->shard_rows : plan->block_bytes / g->bytes;
+    rows = rows > g->wish ? rows : g->wish;
+    return rows < 1 ? 1 : rows < plan->shard_rows ? rows : plan->shard_rows;
 }
 
 static int make_groups(struct fnl_plan *plan, struct fnl_error *err)
@@ -60,18 +92,22 @@ static int make_groups(struct fnl_plan *plan, struct fnl_error *err)
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
     }
     for (int s = 0; s < plan->step_count;) {
-        struct fnl_group *g = &plan->group[plan->group_count++];
+        const int mark = ++plan->group_count;
+        struct fnl_group *g = &plan->group[mark - 1];
         *g = (struct fnl_group){.first = s, .count = 1, .block_rows = plan->shard_rows};
         g->merge = plan->step[s].impl->merge != NULL;
-        bool blocks = in_blocks(plan, &plan->step[s]);
-        while (blocks && s + g->count < plan->step_count &&
-               in_blocks(plan, &plan->step[s + g->count])) {
-            g->count++;
-        }
-        if (blocks) {
-            size_t row = row_footprint(plan, g, seen, plan->group_count);
-            size_t rows = row == 0 ? plan->shard_rows : plan->block_bytes / row;
-            g->block_rows = rows < 1 ? 1 : rows < plan->shard_rows ? rows : plan->shard_rows;
+        if (in_blocks(plan, &plan->step[s])) {
+            struct growth have = grown(plan, (struct growth){.wish = 1}, s, seen, mark);
+            for (int next = s + 1; next < plan->step_count && in_blocks(plan, &plan->step[next]);
+                 next++) {
+                struct growth with = grown(plan, have, next, seen, mark);
+                if (!go_together(plan, &with)) {
+                    break;
+                }
+                have = with;
+                g->count++;
+            }
+            g->block_rows = rows_at_a_time(plan, &have);
         }
         s += g->count;
     }
@@ -208,7 +244,6 @@ static int plan_steps(struct fnl_plan *plan, struct fnl_error *err)
         for (int k = 0; k < plan->group[g].count; k++) {
             struct fnl_step *s = &plan->step[plan->group[g].first + k];
             s->max_rows = plan->group[g].block_rows;
-            s->bf16 = plan->bf16;
             int rc = s->impl->plan != NULL ? s->impl->plan(s, plan->graph, &plan->arena, err) : 0;
             if (rc != 0) {
                 return rc;

@@ -162,6 +162,7 @@ static struct fnl_step *add_step(struct planner *p)
         s->out[i].value = -1;
     }
     s->max_rows = plan->shard_rows;
+    s->bf16 = plan->bf16;
     plan->step_count++;
     return s;
 }

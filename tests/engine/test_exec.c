@@ -270,6 +270,24 @@ static void too_many_rows_are_refused(void **state)
     close_session(&s);
 }
 
+/* The same with every convolution that can by Winograd's algorithm. */
+static int by_winograd(void **state)
+{
+    (void)state;
+    return setenv("FOURNIL_CONV", "winograd", 1);
+}
+
+static int as_it_comes(void **state)
+{
+    (void)state;
+    return unsetenv("FOURNIL_CONV");
+}
+
+#define WINOGRAD_TEST(test)                                                                        \
+    {                                                                                              \
+#test "_by_winograd", test, by_winograd, as_it_comes, NULL                                 \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +296,10 @@ int main(void)
         cmocka_unit_test(shards_change_only_the_rounding),
         cmocka_unit_test(blocks_of_rows_change_only_the_rounding),
         cmocka_unit_test(cpu_follows_the_reference),
+        WINOGRAD_TEST(threads_do_not_change_the_bits),
+        WINOGRAD_TEST(shards_change_only_the_rounding),
+        WINOGRAD_TEST(blocks_of_rows_change_only_the_rounding),
+        WINOGRAD_TEST(cpu_follows_the_reference),
         cmocka_unit_test(bfloat16_is_near_float32_and_not_the_same),
         cmocka_unit_test(a_loss_that_is_not_finite_changes_no_parameter),
         cmocka_unit_test(loss_and_hits_are_counted_over_all_shards),

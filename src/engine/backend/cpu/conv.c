@@ -12,12 +12,29 @@ struct conv_state {
     size_t kernel_scratch; /* floats; packed weights, when needed, come behind */
 };
 
-/* Shapes: x [N, C, H, W], y [N, K, OH, OW], w [K, C/group, KH, KW]. */
-static void fill_shape(struct fnl_conv_shape *c, const struct fnl_attrs *a,
-                       const struct fnl_shape *x, const struct fnl_shape *y,
-                       const struct fnl_shape *w)
+/* The operands: x [N, C, H, W], y or dy [N, K, OH, OW], w or dw [K, C/group, KH, KW]. */
+struct operands {
+    const struct fnl_operand *x, *y, *w;
+};
+
+static struct operands operands_of(const struct fnl_step *s)
 {
-    *c = (struct fnl_conv_shape){
+    switch (s->node->op) {
+    case FNL_OP_CONV_GRAD_WEIGHTS: /* dy, x, w -> dw */
+        return (struct operands){&s->in[1], &s->in[0], &s->out[0]};
+    case FNL_OP_CONV_GRAD_DATA: /* dy, w, x -> dx */
+        return (struct operands){&s->out[0], &s->in[0], &s->in[1]};
+    default: /* x, w, bias -> y */
+        return (struct operands){&s->in[0], &s->out[0], &s->in[1]};
+    }
+}
+
+static struct fnl_conv_shape shape_of(const struct fnl_step *s)
+{
+    const struct fnl_attrs *a = &s->node->attrs;
+    const struct operands o = operands_of(s);
+    const struct fnl_shape *x = &o.x->shape, *y = &o.y->shape, *w = &o.w->shape;
+    return (struct fnl_conv_shape){
         .C = (int)x->dim[1],
         .H = (int)x->dim[2],
         .W = (int)x->dim[3],
@@ -38,6 +55,20 @@ static void fill_shape(struct fnl_conv_shape *c, const struct fnl_attrs *a,
     };
 }
 
+/* One filter a channel is no product: vectors of channels beat nearly empty panels. */
+static bool multiplies_bf16(const struct fnl_step *s, const struct fnl_conv_shape *c)
+{
+    const bool depthwise = c->group > 1 && c->group == c->C && c->group == c->K;
+    return s->bf16 && !depthwise && fnl_cpu_bf16_products();
+}
+
+/* Winograd's weights pass by once a block: with four images they are no longer noticed. */
+static size_t block_rows(const struct fnl_step *s)
+{
+    const struct fnl_conv_shape c = shape_of(s);
+    return !multiplies_bf16(s, &c) && fnl_cpu_winograd(&c) ? 4 : 1;
+}
+
 static size_t kernel_scratch(const struct fnl_step *s, const struct conv_state *state)
 {
     const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
@@ -47,19 +78,18 @@ static size_t kernel_scratch(const struct fnl_step *s, const struct conv_state *
     return (state->winograd ? k->winograd_scratch : k->conv_scratch)(&state->shape, s->max_rows);
 }
 
-static int plan_conv(struct fnl_step *s, struct fnl_arena *arena, const struct fnl_shape *x,
-                     const struct fnl_shape *y, const struct fnl_operand *w, struct fnl_error *err)
+static int plan_conv(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
+                     struct fnl_error *err)
 {
+    (void)g;
     struct conv_state *state = fnl_arena_alloc(arena, sizeof *state);
     if (state == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
     }
-    fill_shape(&state->shape, &s->node->attrs, x, y, &w->shape);
+    const struct fnl_operand *w = operands_of(s).w;
+    state->shape = shape_of(s);
     fnl__cpu_conv_layout(&w->shape, s->node->attrs.group, &state->weights);
-    /* One filter a channel is no product: vectors of channels beat nearly empty panels. */
-    bool depthwise = state->shape.group > 1 && state->shape.group == state->shape.C &&
-                     state->shape.group == state->shape.K;
-    s->bf16_product = s->bf16 && !depthwise && fnl_cpu_bf16_products();
+    s->bf16_product = multiplies_bf16(s, &state->shape);
     state->winograd = !s->bf16_product && fnl_cpu_winograd(&state->shape);
     state->kernel_scratch = (kernel_scratch(s, state) + 15) / 16 * 16;
     size_t packed = w->layout == FNL_LAYOUT_NATIVE ? 0 : state->weights.size;
@@ -81,13 +111,6 @@ static const float *weights(const struct fnl_run *r, const struct conv_state *st
         fnl__cpu_param_pack(&state->weights, given, packed);
     }
     return packed;
-}
-
-static int forward_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
-                        struct fnl_error *err)
-{
-    (void)g;
-    return plan_conv(s, arena, &s->in[0].shape, &s->out[0].shape, &s->in[1], err);
 }
 
 static void forward_run(const struct fnl_step *s, const struct fnl_run *r)
@@ -114,18 +137,11 @@ const struct fnl_op_impl fnl__cpu_impl_conv = {.op = FNL_OP_CONV,
                                                .fuses_relu = true,
                                                .in_layout = "cnp",
                                                .out_layout = "c",
-                                               .plan = forward_plan,
+                                               .block_rows = block_rows,
+                                               .plan = plan_conv,
                                                .run = forward_run};
 
 /* ---- inputs (dy, x, w) -> dw ---- */
-
-static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
-                             struct fnl_error *err)
-{
-    (void)g;
-    struct fnl_operand w = s->out[0];
-    return plan_conv(s, arena, &s->in[1].shape, &s->in[0].shape, &w, err);
-}
 
 static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
 {
@@ -155,17 +171,11 @@ const struct fnl_op_impl fnl__cpu_impl_conv_grad_weights = {.op = FNL_OP_CONV_GR
                                                             .rowwise = true,
                                                             .in_layout = "cc-",
                                                             .out_layout = "n",
-                                                            .plan = grad_weights_plan,
+                                                            .block_rows = block_rows,
+                                                            .plan = plan_conv,
                                                             .run = grad_weights_run};
 
 /* ---- inputs (dy, w, x) -> dx ---- */
-
-static int grad_data_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
-                          struct fnl_error *err)
-{
-    (void)g;
-    return plan_conv(s, arena, &s->out[0].shape, &s->in[0].shape, &s->in[1], err);
-}
 
 static void grad_data_run(const struct fnl_step *s, const struct fnl_run *r)
 {
@@ -184,7 +194,8 @@ const struct fnl_op_impl fnl__cpu_impl_conv_grad_data = {.op = FNL_OP_CONV_GRAD_
                                                          .rowwise = true,
                                                          .in_layout = "cn-",
                                                          .out_layout = "c",
-                                                         .plan = grad_data_plan,
+                                                         .block_rows = block_rows,
+                                                         .plan = plan_conv,
                                                          .run = grad_data_run};
 
 /* ---- dy -> db ---- */

@@ -136,28 +136,42 @@ static struct fnl_wino_cursor cursor(const struct field *f, float *points, size_
 
 /* ---- from tile to tile ---- */
 
-/* A tile on the way through count images, in the order of the matrices' rows. */
+/* A tile on the way through images, in the order of the matrices' rows. */
 struct walk {
     const struct field *f;
-    size_t tile, image, h, w; /* h, w: first output */
+    size_t image, th, tw;
+    size_t h, w; /* first output */
     int height, width;
 };
 
-static bool next_tile(struct walk *k, size_t count)
+static void at_tile(struct walk *k)
 {
-    const struct field *f = k->f;
-    const size_t an_image = f->tiles_h * f->tiles_w;
-    if (k->tile == count * an_image) {
-        return false;
+    const struct fnl_conv_shape *s = k->f->s;
+    k->w = tile_begin(s->OW, k->tw);
+    k->width = tile_outputs(s->OW, k->tw);
+    if (k->tw == 0) {
+        k->h = tile_begin(s->OH, k->th);
+        k->height = tile_outputs(s->OH, k->th);
     }
-    const size_t in_image = k->tile % an_image;
-    const size_t th = in_image / f->tiles_w, tw = in_image % f->tiles_w;
-    k->image = k->tile++ / an_image;
-    k->h = tile_begin(f->s->OH, th);
-    k->w = tile_begin(f->s->OW, tw);
-    k->height = tile_outputs(f->s->OH, th);
-    k->width = tile_outputs(f->s->OW, tw);
-    return true;
+}
+
+static struct walk first_tile(const struct field *f)
+{
+    struct walk k = {.f = f};
+    at_tile(&k);
+    return k;
+}
+
+static void next_tile(struct walk *k)
+{
+    if (++k->tw == k->f->tiles_w) {
+        k->tw = 0;
+        if (++k->th == k->f->tiles_h) {
+            k->th = 0;
+            k->image++;
+        }
+    }
+    at_tile(k);
 }
 
 /* The part of a tile's window of inputs that lies in the image: rows [top, bottom) and columns
@@ -202,7 +216,7 @@ static void spread_x(const struct field *f, size_t count, const float *x, size_t
     const struct fnl_conv_shape *s = f->s;
     const size_t C = (size_t)s->C, image = (size_t)s->H * (size_t)s->W * C;
     struct fnl_wino_cursor to = cursor(f, points, stride);
-    for (struct walk k = {.f = f}; next_tile(&k, count);) {
+    for (struct walk k = first_tile(f); k.image < count; next_tile(&k)) {
         struct fnl_wino_tile t = {.height = k.height,
                                   .width = k.width,
                                   .row = (size_t)s->W * C,
@@ -231,7 +245,7 @@ static void spread_dy(const struct field *f, size_t count, const float *dy, size
 {
     const size_t K = (size_t)f->s->K, row = (size_t)f->s->OW * K;
     struct fnl_wino_cursor to = cursor(f, points, stride);
-    for (struct walk k = {.f = f}; next_tile(&k, count);) {
+    for (struct walk k = first_tile(f); k.image < count; next_tile(&k)) {
         const struct fnl_wino_tile t = {
             .height = k.height, .width = k.width, .row = row, .pixel = K, .channels = channels};
         const size_t at = (k.image * (size_t)f->s->OH + k.h) * row + k.w * K;
@@ -244,7 +258,7 @@ static void gather_y(const struct field *f, size_t count, float *points, size_t 
 {
     const size_t K = (size_t)f->s->K, row = (size_t)f->s->OW * K;
     struct fnl_wino_cursor from = cursor(f, points, FNL_PANEL);
-    for (struct walk k = {.f = f}; next_tile(&k, count);) {
+    for (struct walk k = first_tile(f); k.image < count; next_tile(&k)) {
         const struct fnl_wino_tile t = {
             .height = k.height, .width = k.width, .row = row, .pixel = K, .channels = channels};
         const size_t at = (k.image * (size_t)f->s->OH + k.h) * row + k.w * K;
@@ -275,7 +289,7 @@ static void gather_dx(const struct field *f, size_t count, float *points, size_t
     const struct fnl_conv_shape *s = f->s;
     const size_t C = (size_t)s->C, image = (size_t)s->H * (size_t)s->W * C;
     struct fnl_wino_cursor from = cursor(f, points, FNL_PANEL);
-    for (struct walk k = {.f = f}; next_tile(&k, count);) {
+    for (struct walk k = first_tile(f); k.image < count; next_tile(&k)) {
         struct fnl_wino_tile t = {.height = k.height,
                                   .width = k.width,
                                   .row = (size_t)s->W * C,
