@@ -266,6 +266,35 @@ static int add_class(struct filling *f, const char *path, const char *folder, st
     return rc;
 }
 
+/* One warning for all classes that came out empty: a folder that was never filled, or that holds
+ * files of another kind. Not under data.limit, which leaves the last classes out. */
+static void warn_of_empty(const struct filling *f, const char *path)
+{
+    const struct fnl__load *load = f->load;
+    unsigned char *seen = fnl_calloc((size_t)load->class_count, 1);
+    int first = -1, others = 0;
+    for (size_t i = 0; seen != NULL && i < f->count; i++) {
+        seen[f->labels[i]] = 1;
+    }
+    for (int i = 0; seen != NULL && i < load->class_count; i++) {
+        others += seen[i] == 0 && first >= 0;
+        first = seen[i] == 0 && first < 0 ? i : first;
+    }
+    char also[64] = "";
+    if (others > 0) {
+        (void)snprintf(also, sizeof also, ", nor have %d other class%s", others,
+                       others == 1 ? "" : "es");
+    }
+    char *folder = first >= 0 ? fnl_path_join(path, load->class_names[first]) : NULL;
+    if (folder != NULL) {
+        fnl_log(FNL_LOG_WARNING, "%s: %s: this class has no samples in data.%s%s", folder,
+                fnl_path_is_dir(folder) ? "no PNG or JPEG files" : "no such folder",
+                fnl__split_names[load->split], also);
+    }
+    fnl_free(folder);
+    fnl_free(seen);
+}
+
 /* Moves what was filled into the store. */
 static int finish(struct filling *f, struct fnl_dataset *out, struct fnl_error *err)
 {
@@ -308,6 +337,9 @@ int fnl__read_images(struct fnl__load *load, const struct fnl__files *files,
     if (rc == 0 && f.count == 0) {
         rc = FNL_FAIL(err, FORMAT, "put PNG or JPEG files into a folder for each class",
                       "%s: has no images", path);
+    }
+    if (rc == 0 && !enough(&f)) {
+        warn_of_empty(&f, path);
     }
     if (rc == 0) {
         rc = finish(&f, out, err);

@@ -4,6 +4,7 @@
 #include <spng.h>
 #include <turbojpeg.h>
 
+#include "base/log.h"
 #include "data/data_int.h"
 
 static void make_dir(const char *name)
@@ -121,6 +122,55 @@ static void a_folder_a_class_in_the_order_of_names(void **state)
     load_fails("{format: images, train: {folder: empty}}", FNL_E_FORMAT, "no folders of classes");
     make_dir("empty/a");
     load_fails("{format: images, train: {folder: empty}}", FNL_E_FORMAT, "has no images");
+}
+
+static char said[1024];
+static int lines_said;
+
+static void hear(void *arg, enum fnl_log_level level, const char *text)
+{
+    (void)arg;
+    assert_int_equal(level, FNL_LOG_WARNING);
+    (void)snprintf(said, sizeof said, "%s", text);
+    lines_said++;
+}
+
+static void expect_said(const char *data, const char *text)
+{
+    struct loaded l;
+    lines_said = 0;
+    said[0] = 0;
+    load(data, &l);
+    unload(&l);
+    assert_int_equal(lines_said, text != NULL);
+    if (text != NULL && strstr(said, text) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", text, said);
+    }
+}
+
+static void a_class_without_images_is_said_once(void **state)
+{
+    (void)state;
+    make_dir("set");
+    make_dir("set/cat");
+    make_dir("set/dog");
+    make_dir("set/owl");
+    write_png("set/dog/1.png", 4, 4, 1);
+    write_png("set/owl/1.png", 4, 4, 1);
+    fnl_log_to(hear, NULL, FNL_LOG_WARNING);
+    expect_said("{format: images, train: {folder: set}}",
+                "set/cat: no PNG or JPEG files: this class has no samples in data.train");
+    assert_null(strstr(said, "nor have"));
+    expect_said("{format: images, train: {folder: set}, classes: [dog, cat, owl, emu, yak]}",
+                "set/cat: no PNG or JPEG files: this class has no samples in data.train, nor have "
+                "2 other classes");
+    expect_said("{format: images, train: {folder: set}, classes: [yak, dog, cat, owl]}",
+                "set/yak: no such folder: this class has no samples in data.train, nor have 1 "
+                "other class");
+    expect_said("{format: images, train: {folder: set}, limit: 1}", NULL);
+    write_png("set/cat/1.png", 4, 4, 1);
+    expect_said("{format: images, train: {folder: set}}", NULL);
+    fnl_log_to(NULL, NULL, FNL_LOG_WARNING);
 }
 
 static void grey_and_colour_become_what_the_first_is_or_what_is_asked(void **state)
@@ -303,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIR(a_folder_a_class_in_the_order_of_names),
+        IN_DIR(a_class_without_images_is_said_once),
         IN_DIR(grey_and_colour_become_what_the_first_is_or_what_is_asked),
         IN_DIR(alpha_is_dropped),
         IN_DIR(jpeg_is_close_to_what_was_drawn),
