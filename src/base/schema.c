@@ -176,13 +176,27 @@ static int read_string(const struct reading *r, const struct fnl_yaml_node *node
     return 0;
 }
 
+/* What other tools call a value, or NULL. */
+static const struct fnl_alias *alias_of(const struct fnl_field *f, const char *text)
+{
+    for (const struct fnl_alias *a = f->aliases; a != NULL && a->other != NULL; a++) {
+        if (strcmp(a->other, text) == 0) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
 static int read_enum(const struct reading *r, const struct fnl_yaml_node *node, int *out)
 {
     const char *const *names = r->field->names;
+    const char *text = node->kind == FNL_YAML_SCALAR ? node->scalar : NULL;
+    const struct fnl_alias *alias = text != NULL ? alias_of(r->field, text) : NULL;
+    text = alias != NULL && !alias->refused ? alias->name : text;
     char expected[TEXT_MAX] = "one of ";
     size_t used = strlen(expected);
     for (int i = 0; names[i] != NULL; i++) {
-        if (node->kind == FNL_YAML_SCALAR && strcmp(node->scalar, names[i]) == 0) {
+        if (text != NULL && strcmp(text, names[i]) == 0) {
             *out = i;
             return 0;
         }
@@ -190,7 +204,9 @@ static int read_enum(const struct reading *r, const struct fnl_yaml_node *node, 
             snprintf(expected + used, sizeof expected - used, "%s%s", i != 0 ? ", " : "", names[i]);
         used = n < (int)(sizeof expected - used) ? used + (size_t)n : sizeof expected - 1;
     }
-    const char *near = node->kind == FNL_YAML_SCALAR ? fnl_nearest_name(node->scalar, names) : NULL;
+    const char *near = alias != NULL  ? alias->name
+                       : text != NULL ? fnl_nearest_name(text, names)
+                                      : NULL;
     char hint[TEXT_MAX];
     (void)snprintf(hint, sizeof hint, "did you mean \"%.200s\"?", near != NULL ? near : "");
     return unexpected(r, node, expected, near != NULL ? hint : NULL);
@@ -363,6 +379,19 @@ static int missing(const struct reading *r, const struct fnl_yaml_node *map)
 
 /* --- the map --------------------------------------------------------------------------------- */
 
+/* The key that other tools call `name`, or NULL. */
+static const char *key_meant(const struct fnl_field *fields, const char *name)
+{
+    for (; fields->name != NULL; fields++) {
+        for (const char *const *other = fields->other_keys; other != NULL && *other; other++) {
+            if (strcmp(*other, name) == 0) {
+                return fields->name;
+            }
+        }
+    }
+    return NULL;
+}
+
 static int unknown_key(const struct fnl_yaml *doc, const struct fnl_yaml_node *key,
                        const char *where, const struct fnl_field *fields, struct fnl_error *err)
 {
@@ -372,7 +401,8 @@ static int unknown_key(const struct fnl_yaml *doc, const struct fnl_yaml_node *k
         names[count] = fields[count].name;
     }
     names[count] = NULL;
-    const char *near = fnl_nearest_name(key->scalar, names);
+    const char *near = key_meant(fields, key->scalar);
+    near = near != NULL ? near : fnl_nearest_name(key->scalar, names);
     char hint[384];
     size_t used = 0;
     if (near != NULL) {

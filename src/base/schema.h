@@ -38,15 +38,24 @@ struct fnl_strings {
     const char **value;
 };
 
+/* Another name of a value of an ENUM: what other tools call it. */
+struct fnl_alias {
+    const char *other, *name;
+    bool refused; /* too vague to be taken, but the error says which name was meant */
+};
+
 struct fnl_field {
     const char *name;
     enum fnl_field_kind kind;
     size_t offset; /* in the struct that is filled */
     bool required;
-    const char *fallback;     /* default as YAML text, or NULL: zero */
-    double min, max;          /* numbers; both 0 = no range; max below min = min alone */
-    const char *const *names; /* ENUM: NULL-terminated */
-    const char *doc;          /* one sentence for docs/config.md */
+    const char *fallback;            /* default as YAML text, or NULL: zero */
+    double min, max;                 /* numbers; both 0 = no range; max below min = min alone */
+    const char *const *names;        /* ENUM: NULL-terminated */
+    const char *doc;                 /* one sentence for docs/config.md */
+    const struct fnl_alias *aliases; /* ENUM: (optional) ended by other == NULL */
+    const char *const *other_keys;   /* (optional) what other tools call the key, NULL-terminated:
+                                        not taken, but the error says which key was meant */
 };
 
 /* Fills out by fields (terminated by name == NULL). `where` names the map in messages ("train").

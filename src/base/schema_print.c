@@ -1,6 +1,7 @@
 /* schema_print.c - the table of a schema as Markdown, for docs/config.md. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/schema.h"
 
@@ -43,12 +44,25 @@ static void print_cell(struct fnl_buf *out, const char *text)
     }
 }
 
+/* " (or `mse`, `MSE`)" */
+static void print_aliases(struct fnl_buf *out, const struct fnl_field *f, const char *name)
+{
+    int count = 0;
+    for (const struct fnl_alias *a = f->aliases; a != NULL && a->other != NULL; a++) {
+        if (!a->refused && strcmp(a->name, name) == 0) {
+            (void)fnl_buf_printf(out, "%s`%s`", count++ > 0 ? ", " : " (or ", a->other);
+        }
+    }
+    (void)fnl_buf_puts(out, count > 0 ? ")" : "");
+}
+
 static void print_values(struct fnl_buf *out, const struct fnl_field *f)
 {
     (void)fnl_buf_puts(out, kind_text(f->kind));
     if (f->kind == FNL_FIELD_ENUM) {
         for (int i = 0; f->names[i] != NULL; i++) {
             (void)fnl_buf_printf(out, "%s `%s`", i != 0 ? "," : "", f->names[i]);
+            print_aliases(out, f, f->names[i]);
         }
     } else if (f->min != 0 || f->max != 0) {
         bool max = f->max >= f->min && isfinite(f->max);

@@ -116,7 +116,8 @@ static const struct fnl_field csv_fields[] = {
 };
 static const struct fnl_field images_fields[] = {
     {"folder", FNL_FIELD_STRING, F(folder), .required = true,
-     .doc = "Folder with one folder a class, each holding PNG and JPEG files."},
+     .doc = "Folder with one folder a class, each holding PNG and JPEG files. Pixels are taken as "
+            "stored, as torchvision and Keras do: EXIF orientation is not applied."},
     {NULL},
 };
 #undef F

@@ -16,7 +16,7 @@
 /* A key that is a name, or a map with `name` and the keys of that kind: `optimizer: adam` or
  * `optimizer: {name: adam, epsilon: 1e-7}`. fields: one table per kind. */
 static int read_kind(struct fnl_train_config *c, const struct fnl_yaml_node *node,
-                     const char *where, const char *const *names,
+                     const char *where, const char *const *names, const struct fnl_alias *aliases,
                      const struct fnl_field *const *fields, void *out, int *ret_kind,
                      struct fnl_error *err)
 {
@@ -31,7 +31,8 @@ static int read_kind(struct fnl_train_config *c, const struct fnl_yaml_node *nod
     }
     if (name != NULL) {
         const struct fnl_field field[] = {
-            {node == name ? where : "name", FNL_FIELD_ENUM, 0, .names = names}, {NULL}};
+            {node == name ? where : "name", FNL_FIELD_ENUM, 0, .names = names, .aliases = aliases},
+            {NULL}};
         /* A map of one pair, so that the one reader of enums says what was wrong. */
         struct fnl_yaml_node *items[] = {(struct fnl_yaml_node *)(uintptr_t)name};
         struct fnl_yaml_node key = {.kind = FNL_YAML_SCALAR, .scalar = field[0].name};
@@ -62,7 +63,7 @@ static int read_optimizer(struct fnl_train_config *c, const struct fnl__train_ke
     struct fnl__optimizer_keys o = {0};
     int kind = 0;
     int rc = read_kind(c, keys->optimizer, "train.optimizer", fnl__optimizer_names,
-                       fnl__optimizer_fields, &o, &kind, err);
+                       fnl__optimizer_aliases, fnl__optimizer_fields, &o, &kind, err);
     if (rc != 0) {
         return rc;
     }
@@ -95,8 +96,8 @@ static int read_schedule(struct fnl_train_config *c, const struct fnl__train_key
     double learning_rate = c->schedule.learning_rate;
     struct fnl_schedule s = {0};
     int kind = 0;
-    int rc = read_kind(c, node, "train.schedule", fnl_schedule_names, fnl__schedule_fields, &s,
-                       &kind, err);
+    int rc = read_kind(c, node, "train.schedule", fnl_schedule_names, NULL, fnl__schedule_fields,
+                       &s, &kind, err);
     if (rc != 0) {
         return rc;
     }

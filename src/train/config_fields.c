@@ -10,6 +10,51 @@ const char *const fnl_loss_names[] = {"sparse_categorical_crossentropy", "catego
 const char *const fnl_precision_names[] = {"float32", "bfloat16", NULL};
 const char *const fnl__optimizer_names[] = {"sgd", "adam", "adamw", NULL};
 
+/* Keras takes these too: its short names and its classes' names. */
+static const struct fnl_alias loss_aliases[] = {
+    {"SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", false},
+    {"CategoricalCrossentropy", "categorical_crossentropy", false},
+    {"BinaryCrossentropy", "binary_crossentropy", false},
+    {"bce", "binary_crossentropy", false},
+    {"BCE", "binary_crossentropy", false},
+    {"MeanSquaredError", "mean_squared_error", false},
+    {"mse", "mean_squared_error", false},
+    {"MSE", "mean_squared_error", false},
+    /* Other tools' names: of labels, as nearly all data sets have them. */
+    {"crossentropy", "sparse_categorical_crossentropy", true},
+    {"cross_entropy", "sparse_categorical_crossentropy", true},
+    {"CrossEntropyLoss", "sparse_categorical_crossentropy", true},
+    {"ce", "sparse_categorical_crossentropy", true},
+    {"nll", "sparse_categorical_crossentropy", true},
+    {"nll_loss", "sparse_categorical_crossentropy", true},
+    {"BCELoss", "binary_crossentropy", true},
+    {"BCEWithLogitsLoss", "binary_crossentropy", true},
+    {"MSELoss", "mean_squared_error", true},
+    {"l2", "mean_squared_error", true},
+    {NULL, NULL, false},
+};
+const struct fnl_alias fnl__optimizer_aliases[] = {
+    {"SGD", "sgd", false},
+    {"Adam", "adam", false},
+    {"AdamW", "adamw", false},
+    {NULL, NULL, false},
+};
+static const struct fnl_alias precision_aliases[] = {
+    {"bf16", "bfloat16", true},
+    {"mixed_bfloat16", "bfloat16", true},
+    {"fp32", "float32", true},
+    {NULL, NULL, false},
+};
+static const char *const other_batch[] = {"batch_size", NULL};
+static const char *const other_epochs[] = {"num_epochs", "max_epochs", NULL};
+static const char *const other_rate[] = {"lr", NULL};
+static const char *const other_optimizer[] = {"learning_rate", "lr", "momentum", "weight_decay",
+                                              NULL};
+static const char *const other_schedule[] = {"scheduler", "lr_schedule", "lr_scheduler", NULL};
+static const char *const other_norm[] = {"clipnorm", "global_clipnorm", NULL};
+static const char *const other_value[] = {"clipvalue", NULL};
+static const char *const other_restore[] = {"restore_best_weights", NULL};
+
 /* A seed is a YAML number: integers up to here are exact in every reader of JSON and YAML. */
 #define SEED_MAX 9007199254740991.0
 
@@ -34,11 +79,12 @@ const struct fnl_field fnl__data_only_fields[] = {
 const struct fnl_field fnl__train_fields[] = {
     {"loss", FNL_FIELD_ENUM, AT(fnl__train_keys, loss),
      .fallback = "sparse_categorical_crossentropy", .names = fnl_loss_names,
-     .doc = "What is made small; a softmax or sigmoid at the end of the model becomes part of it."},
+     .doc = "What is made small; a softmax or sigmoid at the end of the model becomes part of it.",
+     .aliases = loss_aliases},
     {"batch", FNL_FIELD_INT, AT(fnl__train_keys, batch), .fallback = "64", .min = 1,
-     .max = FNL_MAX_BATCH, .doc = "Samples of one step."},
+     .max = FNL_MAX_BATCH, .doc = "Samples of one step.", .other_keys = other_batch},
     {"epochs", FNL_FIELD_INT, AT(fnl__train_keys, epochs), .fallback = "10", .min = 1,
-     .max = FNL_MAX_EPOCHS, .doc = "Passes over the training data."},
+     .max = FNL_MAX_EPOCHS, .doc = "Passes over the training data.", .other_keys = other_epochs},
     {"seed", FNL_FIELD_INT, AT(fnl__train_keys, seed), .fallback = "1", .max = SEED_MAX,
      .doc =
          "of initial weights, order, augmentation and dropout; the same seed gives the same run"},
@@ -49,7 +95,8 @@ const struct fnl_field fnl__train_fields[] = {
     {"precision", FNL_FIELD_ENUM, AT(fnl__train_keys, precision), .fallback = "float32",
      .names = fnl_precision_names,
      .doc = "Of products and activations in training; weights and evaluation stay float32. "
-            "`bfloat16` is faster only on a CPU with AVX512_BF16 (a run without says so)."},
+            "`bfloat16` is faster only on a CPU with AVX512_BF16 (a run without says so).",
+     .aliases = precision_aliases},
     {"device", FNL_FIELD_STRING, AT(fnl__train_keys, device), .fallback = "auto",
      .doc =
          "`cpu`, `auto` (the fastest that this build can train on: the CPU so far) or `ref` (the "
@@ -61,15 +108,18 @@ const struct fnl_field fnl__train_fields[] = {
     {"deterministic", FNL_FIELD_BOOL, AT(fnl__train_keys, deterministic), .fallback = "false",
      .doc = "The same bits whatever the number of threads."},
     {"optimizer", FNL_FIELD_NODE, AT(fnl__train_keys, optimizer),
-     .doc = "A name (`sgd`, `adam`, `adamw`) or a map with `name`; see below."},
+     .doc = "A name (`sgd`, `adam`, `adamw`) or a map with `name`; see below.",
+     .other_keys = other_optimizer},
     {"schedule", FNL_FIELD_NODE, AT(fnl__train_keys, schedule),
      .doc =
          "Of the learning rate: a name (`constant`, `step`, `cosine`, `one_cycle`) or a map with "
-         "`name`; see below."},
+         "`name`; see below.",
+     .other_keys = other_schedule},
     {"clip_norm", FNL_FIELD_FLOAT, AT(fnl__train_keys, clip_norm), .fallback = "0", .max = 1e30,
-     .doc = "The gradients' global norm is scaled down to this; 0 is off."},
+     .doc = "The gradients' global norm is scaled down to this; 0 is off.",
+     .other_keys = other_norm},
     {"clip_value", FNL_FIELD_FLOAT, AT(fnl__train_keys, clip_value), .fallback = "0", .max = 1e30,
-     .doc = "Each gradient is cut to plus or minus this; 0 is off."},
+     .doc = "Each gradient is cut to plus or minus this; 0 is off.", .other_keys = other_value},
     {"early_stopping", FNL_FIELD_NODE, AT(fnl__train_keys, early_stopping),
      .doc = "Stops when a number no longer gets better; absent: off; see below."},
     {"checkpoint", FNL_FIELD_NODE, AT(fnl__train_keys, checkpoint),
@@ -77,14 +127,16 @@ const struct fnl_field fnl__train_fields[] = {
     {NULL},
 };
 
-#define NAME(names_)                                                                               \
+#define NAME(names_, aliases_)                                                                     \
     {                                                                                              \
-        "name", FNL_FIELD_ENUM, 0, .required = true, .names = (names_), .doc = "Which."            \
+        "name", FNL_FIELD_ENUM, 0, .required = true, .names = (names_), .doc = "Which.",           \
+                                   .aliases = (aliases_)                                           \
     }
 #define RATE(fallback_)                                                                            \
     {                                                                                              \
         "learning_rate", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, learning_rate),                  \
-            .fallback = (fallback_), .max = 1e6, .doc = "Length of a step."                        \
+            .fallback = (fallback_), .max = 1e6, .doc = "Length of a step.",                       \
+            .other_keys = other_rate                                                               \
     }
 #define ADAM_KEYS(decay_, decay_doc_)                                                              \
     {"beta_1",          FNL_FIELD_FLOAT,  AT(fnl__optimizer_keys, beta_1),                         \
@@ -108,7 +160,7 @@ const struct fnl_field fnl__train_fields[] = {
     }
 
 static const struct fnl_field sgd_fields[] = {
-    NAME(fnl__optimizer_names),
+    NAME(fnl__optimizer_names, fnl__optimizer_aliases),
     RATE("0.01"),
     {"momentum", FNL_FIELD_FLOAT, AT(fnl__optimizer_keys, momentum), .fallback = "0",
      .max = 0.9999999, .doc = "Part of the last step that is added to the next."},
@@ -119,13 +171,13 @@ static const struct fnl_field sgd_fields[] = {
     {NULL},
 };
 static const struct fnl_field adam_fields[] = {
-    NAME(fnl__optimizer_names),
+    NAME(fnl__optimizer_names, fnl__optimizer_aliases),
     RATE("0.001"),
     ADAM_KEYS("0", "Times the weight, added to the gradient."),
     {NULL},
 };
 static const struct fnl_field adamw_fields[] = {
-    NAME(fnl__optimizer_names),
+    NAME(fnl__optimizer_names, fnl__optimizer_aliases),
     RATE("0.001"),
     ADAM_KEYS("0.01", "Part of the weight taken off in a step of learning rate 1, apart from the "
                       "gradient."),
@@ -147,12 +199,12 @@ const struct fnl_field *const fnl__optimizer_fields[] = {sgd_fields, adam_fields
     }
 
 static const struct fnl_field constant_fields[] = {
-    NAME(fnl_schedule_names),
+    NAME(fnl_schedule_names, NULL),
     WARMUP,
     {NULL},
 };
 static const struct fnl_field step_fields[] = {
-    NAME(fnl_schedule_names),
+    NAME(fnl_schedule_names, NULL),
     {"step_epochs", FNL_FIELD_INT, AT(fnl_schedule, step_epochs), .fallback = "10", .min = 1,
      .max = FNL_MAX_EPOCHS, .doc = "Epochs between two steps."},
     {"gamma", FNL_FIELD_FLOAT, AT(fnl_schedule, gamma), .fallback = "0.1", .min = 1e-9, .max = 1,
@@ -161,14 +213,14 @@ static const struct fnl_field step_fields[] = {
     {NULL},
 };
 static const struct fnl_field cosine_fields[] = {
-    NAME(fnl_schedule_names),
+    NAME(fnl_schedule_names, NULL),
     {"min_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, min_learning_rate), .fallback = "0",
      .max = 1e6, .doc = "The rate at the end."},
     WARMUP,
     {NULL},
 };
 static const struct fnl_field one_cycle_fields[] = {
-    NAME(fnl_schedule_names),
+    NAME(fnl_schedule_names, NULL),
     {"max_learning_rate", FNL_FIELD_FLOAT, AT(fnl_schedule, max_learning_rate), .fallback = "0",
      .max = 1e6, .doc = "The highest rate; 0: the optimizer's learning_rate."},
     {"pct_start", FNL_FIELD_FLOAT, AT(fnl_schedule, pct_start), .fallback = "0.3", .min = 0.001,
@@ -191,7 +243,8 @@ const struct fnl_field fnl__early_stopping_fields[] = {
     {"min_delta", FNL_FIELD_FLOAT, AT(fnl_early_stopping, min_delta), .fallback = "0", .max = 1e30,
      .doc = "What is less better than this is not better."},
     {"restore_best", FNL_FIELD_BOOL, AT(fnl_early_stopping, restore_best), .fallback = "false",
-     .doc = "The weights of the best epoch go to model.onnx, not those of the last."},
+     .doc = "The weights of the best epoch go to model.onnx, not those of the last.",
+     .other_keys = other_restore},
     {NULL},
 };
 const struct fnl_field fnl__checkpoint_fields[] = {

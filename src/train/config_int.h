@@ -27,6 +27,7 @@ extern const struct fnl_field fnl__top_fields[], fnl__data_only_fields[];
 extern const struct fnl_field fnl__train_fields[];
 extern const struct fnl_field *const fnl__optimizer_fields[]; /* by enum fnl_optimizer_kind */
 extern const char *const fnl__optimizer_names[];
+extern const struct fnl_alias fnl__optimizer_aliases[];
 extern const struct fnl_field *const fnl__schedule_fields[]; /* by enum fnl_schedule_kind */
 extern const struct fnl_field fnl__early_stopping_fields[];
 extern const struct fnl_field fnl__checkpoint_fields[];

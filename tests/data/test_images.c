@@ -231,6 +231,28 @@ static void jpeg_is_close_to_what_was_drawn(void **state)
     }
 }
 
+/* As torchvision's and Keras' image folders: pixels as stored. */
+static void exif_orientation_turns_nothing(void **state)
+{
+    (void)state;
+    static const unsigned char exif[] = {0xFF, 0xE1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,  'M', 'M',
+                                         0,    42,   0, 0,  0,   8,   0,   1,   1, 18, 0,   3,
+                                         0,    0,    0, 1,  0,   6,   0,   0,   0, 0,  0,   0};
+    static char plain[1 << 16], turned[1 << 16];
+    struct fnl__image a, b;
+    size_t n = jpeg_bytes(4, 6, 3, plain, sizeof plain);
+    memcpy(turned, plain, 2); /* behind the start marker */
+    memcpy(turned + 2, exif, sizeof exif);
+    memcpy(turned + 2 + sizeof exif, plain + 2, n - 2);
+    assert_int_equal(fnl__image_decode("a", plain, n, 0, &a, NULL), 0);
+    assert_int_equal(fnl__image_decode("b", turned, n + sizeof exif, 0, &b, NULL), 0);
+    assert_int_equal(b.height, 4);
+    assert_int_equal(b.width, 6);
+    assert_memory_equal(a.pixels, b.pixels, 4 * 6 * 3);
+    fnl__image_free(&a);
+    fnl__image_free(&b);
+}
+
 static void sizes_must_agree_unless_one_is_given(void **state)
 {
     (void)state;
@@ -357,6 +379,7 @@ int main(void)
         IN_DIR(grey_and_colour_become_what_the_first_is_or_what_is_asked),
         IN_DIR(alpha_is_dropped),
         IN_DIR(jpeg_is_close_to_what_was_drawn),
+        IN_DIR(exif_orientation_turns_nothing),
         IN_DIR(sizes_must_agree_unless_one_is_given),
         IN_DIR(resizing_is_pytorchs_with_antialias),
         IN_DIR(images_cut_anywhere_are_refused),

@@ -115,6 +115,37 @@ static void test_early_stopping_leads_the_best_checkpoint(void **state)
     fnl_train_config_free(c);
 }
 
+static void test_keras_other_names_are_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *train;
+        int loss, optimizer;
+    } cases[] = {
+        {"train: {loss: mse}", FNL_LOSS_MEAN_SQUARED_ERROR, FNL_SGD},
+        {"train: {loss: MSE, optimizer: Adam}", FNL_LOSS_MEAN_SQUARED_ERROR, FNL_ADAM},
+        {"train: {loss: MeanSquaredError}", FNL_LOSS_MEAN_SQUARED_ERROR, FNL_SGD},
+        {"train: {loss: bce, optimizer: AdamW}", FNL_LOSS_BINARY_CROSSENTROPY, FNL_ADAMW},
+        {"train: {loss: BCE, optimizer: {name: SGD}}", FNL_LOSS_BINARY_CROSSENTROPY, FNL_SGD},
+        {"train: {loss: BinaryCrossentropy}", FNL_LOSS_BINARY_CROSSENTROPY, FNL_SGD},
+        {"train: {loss: CategoricalCrossentropy}", FNL_LOSS_CATEGORICAL_CROSSENTROPY, FNL_SGD},
+        {"train: {loss: SparseCategoricalCrossentropy, optimizer: {name: AdamW, beta_1: 0.8}}",
+         FNL_LOSS_SPARSE_CATEGORICAL_CROSSENTROPY, FNL_ADAMW},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct fnl_train_config *c = load_well(cases[i].train, NULL);
+        assert_int_equal(c->loss, cases[i].loss);
+        assert_int_equal(c->optimizer.kind, cases[i].optimizer);
+        fnl_train_config_free(c);
+    }
+    struct fnl_buf doc;
+    fnl_buf_init(&doc, 1 << 20);
+    assert_int_equal(fnl_train_config_doc(&doc), 0);
+    assert_non_null(strstr(doc.data, "`mean_squared_error` (or `MeanSquaredError`, `mse`, `MSE`)"));
+    assert_null(strstr(doc.data, "MSELoss")); /* not taken */
+    fnl_buf_free(&doc);
+}
+
 /* ---- what a checkpoint knows a configuration by ---- */
 
 static uint32_t identity_of(const char *train, const char *set)
@@ -171,6 +202,20 @@ static const struct {
      NULL},
     {DATA "trian: {}\n", "c.yaml:3:1: unknown key \"trian\" at the top level",
      "did you mean \"train\"?"},
+    {DATA "train: {loss: crossentropy}\n", "train.loss: expected one of sparse_",
+     "did you mean \"sparse_categorical_crossentropy\"?"},
+    {DATA "train: {loss: BCEWithLogitsLoss}\n", "got \"BCEWithLogitsLoss\"",
+     "did you mean \"binary_crossentropy\"?"},
+    {DATA "train: {loss: Mse}\n", "got \"Mse\"", NULL},
+    {DATA "train: {precision: bf16}\n", "got \"bf16\"", "did you mean \"bfloat16\"?"},
+    {DATA "train: {batch_size: 3}\n", "unknown key \"batch_size\" in train",
+     "did you mean \"batch\"?"},
+    {DATA "train: {learning_rate: 3}\n", "unknown key \"learning_rate\" in train",
+     "did you mean \"optimizer\"?"},
+    {DATA "train: {optimizer: {name: sgd, lr: 3}}\n", "unknown key \"lr\" in train.optimizer",
+     "did you mean \"learning_rate\"?"},
+    {DATA "train: {early_stopping: {restore_best_weights: true}}\n", "restore_best_weights",
+     "did you mean \"restore_best\"?"},
     {DATA "train: {epoch: 3}\n", "c.yaml:3:9: unknown key \"epoch\" in train",
      "did you mean \"epochs\"?"},
     {DATA "train: 3\n", "c.yaml:3:8: train: expected a map, got \"3\"", NULL},
@@ -336,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_schedules_are_read),
         cmocka_unit_test(test_assignments_win_and_make_maps),
         cmocka_unit_test(test_early_stopping_leads_the_best_checkpoint),
+        cmocka_unit_test(test_keras_other_names_are_taken),
         cmocka_unit_test(test_an_identity_is_that_of_the_meaning),
         cmocka_unit_test(test_mistakes_are_named_with_their_place),
         cmocka_unit_test(test_absent_files_and_bad_assignments),
