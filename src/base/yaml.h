@@ -45,6 +45,17 @@ bool fnl_yaml_is_null(const struct fnl_yaml_node *node);
  */
 int fnl_yaml_set(struct fnl_yaml *doc, const char *assignment, struct fnl_error *err);
 
+/* The same where values have short forms: a path that leads into one has it written out first, so
+ * that "model.2.rate=0.5" is right for "- dropout: 0.2" as for "- dropout: {rate: 0.2}". */
+struct fnl_yaml_short {
+    /* "rate" for "dropout": what a value of this key stands for when it is no map; NULL: nothing */
+    const char *(*main_key)(const char *key);
+    /* May this item of a list, a name alone, have arguments ("- flatten" is "- flatten: {}")? */
+    bool (*is_name)(const char *item);
+};
+int fnl_yaml_set_short(struct fnl_yaml *doc, const struct fnl_yaml_short *table,
+                       const char *assignment, struct fnl_error *err);
+
 /* Writes the tree as YAML again (for the run folder). */
 struct fnl_buf;
 int fnl_yaml_print(const struct fnl_yaml *doc, struct fnl_buf *out);

@@ -17,6 +17,10 @@ struct fnl_yaml {
 int fnl__yaml_tree(struct fnl_yaml *doc, const char *name, const char *text, size_t size, int depth,
                    bool from_set, struct fnl_yaml_node **ret_root, struct fnl_error *err);
 
+/* Writes a short form at node out when `name` is to be looked for inside it; else leaves it. */
+int fnl__yaml_open_short(struct fnl_yaml *doc, const struct fnl_yaml_short *table,
+                         struct fnl_yaml_node *node, const char *name);
+
 /* NULL when memory or the count of nodes ends. */
 struct fnl_yaml_node *fnl__yaml_node(struct fnl_yaml *doc, enum fnl_yaml_kind kind);
 /* Appends to a sequence (key NULL) or a map; FNL_E_NOMEM when memory ends. */

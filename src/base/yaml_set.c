@@ -9,8 +9,9 @@
 /* The assignment being applied, for messages and for the walk. */
 struct assignment {
     struct fnl_yaml *doc;
-    const char *text; /* all of it */
-    size_t path_used; /* bytes of text that have been walked, for messages */
+    const char *text;                   /* all of it */
+    size_t path_used;                   /* bytes of text that have been walked, for messages */
+    const struct fnl_yaml_short *table; /* (optional) */
     struct fnl_error *err;
 };
 
@@ -70,22 +71,44 @@ static struct fnl_yaml_node *add_key(const struct assignment *a, struct fnl_yaml
     return fnl__yaml_add(a->doc, map, key, value) == 0 ? value : NULL;
 }
 
-/* A list item of one entry whose value is a map is a layer; its name may be left out. */
-static struct fnl_yaml_node *through_layer(struct fnl_yaml_node *node, const char *name)
+/* A value that says nothing becomes a map. */
+static void fill(struct fnl_yaml_node *node)
 {
-    if (node->parent != NULL && node->parent->kind == FNL_YAML_SEQUENCE &&
-        node->kind == FNL_YAML_MAP && node->count == 1 && node->item[0]->kind == FNL_YAML_MAP &&
-        strcmp(node->key[0]->scalar, name) != 0) {
-        return node->item[0];
+    if (fnl_yaml_is_null(node)) {
+        node->kind = FNL_YAML_MAP;
+        node->scalar = NULL;
+        node->line = node->column = 0;
     }
-    return node;
+}
+
+/* *in: where to look for `name`: node with its short form written out, or, when node is a layer (a
+ * list item of one entry whose value is a map, or would be one), the layer's arguments: its name
+ * may be left out. */
+static int enter(const struct assignment *a, struct fnl_yaml_node *node, const char *name,
+                 struct fnl_yaml_node **ret_in)
+{
+    int rc = fnl__yaml_open_short(a->doc, a->table, node, name);
+    *ret_in = node;
+    if (rc != 0 || node->parent == NULL || node->parent->kind != FNL_YAML_SEQUENCE ||
+        node->kind != FNL_YAML_MAP || node->count != 1 || strcmp(node->key[0]->scalar, name) == 0) {
+        return rc;
+    }
+    struct fnl_yaml_node *arguments = node->item[0];
+    if (a->table != NULL && a->table->is_name(node->key[0]->scalar)) {
+        fill(arguments);
+        rc = fnl__yaml_open_short(a->doc, a->table, arguments, name);
+    }
+    *ret_in = arguments->kind == FNL_YAML_MAP ? arguments : node;
+    return rc;
 }
 
 /* The node that `name` in *node names, made when absent, a map when it said nothing. */
 static int step_into(const struct assignment *a, struct fnl_yaml_node **node, const char *name)
 {
-    struct fnl_yaml_node *in = through_layer(*node, name);
-    struct fnl_yaml_node **slot = NULL;
+    struct fnl_yaml_node *in = NULL, **slot = NULL;
+    if (enter(a, *node, name, &in) != 0) {
+        return out_of_memory(a);
+    }
     int rc = find_slot(a, in, name, &slot);
     if (rc != 0) {
         return rc;
@@ -94,11 +117,7 @@ static int step_into(const struct assignment *a, struct fnl_yaml_node **node, co
         *node = add_key(a, in, name, fnl__yaml_node(a->doc, FNL_YAML_MAP));
         return *node != NULL ? 0 : out_of_memory(a);
     }
-    if (fnl_yaml_is_null(*slot)) {
-        (*slot)->kind = FNL_YAML_MAP;
-        (*slot)->scalar = NULL;
-        (*slot)->line = (*slot)->column = 0;
-    }
+    fill(*slot);
     *node = *slot;
     return 0;
 }
@@ -106,8 +125,10 @@ static int step_into(const struct assignment *a, struct fnl_yaml_node **node, co
 static int put(const struct assignment *a, struct fnl_yaml_node *node, const char *name,
                struct fnl_yaml_node *value)
 {
-    struct fnl_yaml_node *in = through_layer(node, name);
-    struct fnl_yaml_node **slot = NULL;
+    struct fnl_yaml_node *in = NULL, **slot = NULL;
+    if (enter(a, node, name, &in) != 0) {
+        return out_of_memory(a);
+    }
     int rc = find_slot(a, in, name, &slot);
     if (rc != 0) {
         return rc;
@@ -147,7 +168,13 @@ static int check_path(const struct assignment *a, const char *path, int *ret_par
 
 int fnl_yaml_set(struct fnl_yaml *doc, const char *assignment, struct fnl_error *err)
 {
-    struct assignment a = {.doc = doc, .text = assignment, .err = err};
+    return fnl_yaml_set_short(doc, NULL, assignment, err);
+}
+
+int fnl_yaml_set_short(struct fnl_yaml *doc, const struct fnl_yaml_short *table,
+                       const char *assignment, struct fnl_error *err)
+{
+    struct assignment a = {.doc = doc, .text = assignment, .table = table, .err = err};
     const char *equals = strchr(assignment, '=');
     if (equals == NULL) {
         return fail(&a, "write path.to.key=value, such as train.batch=64", "no \"=\" in it");

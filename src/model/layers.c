@@ -243,6 +243,17 @@ static const struct fnl__layer_kind *find_kind(const char *name)
     return NULL;
 }
 
+bool fnl_model_is_layer(const char *kind)
+{
+    return find_kind(kind) != NULL;
+}
+
+const char *fnl_model_layer_shorthand(const char *kind)
+{
+    const struct fnl__layer_kind *k = find_kind(kind);
+    return k != NULL ? k->shorthand : NULL;
+}
+
 static int unknown_kind(const struct fnl__layers *b, const struct fnl_yaml_node *node,
                         const char *name, const char *path)
 {

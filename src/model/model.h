@@ -3,6 +3,8 @@
 #ifndef FNL_MODEL_MODEL_H
 #define FNL_MODEL_MODEL_H
 
+#include <stdbool.h>
+
 #include "base/yaml.h"
 #include "engine/graph.h"
 
@@ -14,6 +16,11 @@
 int fnl_model_from_layers(const struct fnl_yaml *doc, const struct fnl_yaml_node *layers,
                           const struct fnl_shape *sample, int classes, uint64_t seed,
                           struct fnl_graph **ret_graph, struct fnl_error *err);
+
+/* Is there a layer of this kind? And the argument that a value which is no map stands for ("rate"
+ * of dropout), or NULL. */
+bool fnl_model_is_layer(const char *kind);
+const char *fnl_model_layer_shorthand(const char *kind);
 
 /* Markdown of every layer's arguments, for docs/config.md. */
 struct fnl_buf;

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "train/config_int.h"
 #include "train/device.h"
 
@@ -215,6 +216,16 @@ static int read_sections(struct fnl_train_config *c, bool data_only, struct fnl_
     return rc;
 }
 
+/* "optimizer: adam" is "optimizer: {name: adam}"; layers have short forms of their own. */
+static const char *main_key(const char *key)
+{
+    bool has_name = strcmp(key, "optimizer") == 0 || strcmp(key, "schedule") == 0;
+    return has_name ? "name" : fnl_model_layer_shorthand(key);
+}
+
+static const struct fnl_yaml_short short_forms = {.main_key = main_key,
+                                                  .is_name = fnl_model_is_layer};
+
 int fnl_train_config_load(const char *path, const char *directory, const char *const *assignments,
                           int count, bool data_only, struct fnl_train_config **ret_config,
                           struct fnl_error *err)
@@ -226,7 +237,7 @@ int fnl_train_config_load(const char *path, const char *directory, const char *c
     fnl_arena_init(&c->arena, FNL_MAX_TRAIN_CONFIG_BYTES);
     int rc = fnl_yaml_load(path, &c->doc, err);
     for (int i = 0; rc == 0 && i < count; i++) {
-        rc = fnl_yaml_set(c->doc, assignments[i], err);
+        rc = fnl_yaml_set_short(c->doc, &short_forms, assignments[i], err);
     }
     if (rc == 0) {
         c->directory = directory != NULL ? fnl_strdup(directory) : fnl_path_dirname(path);

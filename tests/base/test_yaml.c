@@ -237,6 +237,61 @@ static void set_replaces_makes_and_walks_lists(void **state)
     set_is("m:\n  - {a: 1}\n", "m.0.b=2", "m:\n  - a: 1\n    b: 2\n");
 }
 
+static const char *main_key(const char *key)
+{
+    return strcmp(key, "dropout") == 0     ? "rate"
+           : strcmp(key, "optimizer") == 0 ? "name"
+           : strcmp(key, "branch") == 0    ? "layers"
+                                           : NULL;
+}
+
+static bool is_name(const char *item)
+{
+    return main_key(item) != NULL || strcmp(item, "norm") == 0;
+}
+
+static void short_is(const char *text, const char *assignment, const char *want)
+{
+    static const struct fnl_yaml_short table = {main_key, is_name};
+    struct fnl_yaml *doc = parse(text);
+    struct fnl_error err = FNL_ERROR_INIT;
+    int rc = fnl_yaml_set_short(doc, &table, assignment, &err);
+    if (rc != 0) {
+        assert_string_equal(err.message, want);
+    } else {
+        struct fnl_buf out;
+        assert_string_equal(print(doc, &out), want);
+        fnl_buf_free(&out);
+    }
+    fnl_yaml_free(doc);
+}
+
+static void set_writes_short_forms_out(void **state)
+{
+    (void)state;
+    short_is("m:\n  - dropout: 0.2\n", "m.0.rate=0.5", "m:\n  - dropout:\n      rate: 0.5\n");
+    short_is("m:\n  - dropout: 0.2\n", "m.0.dropout.rate=1", "m:\n  - dropout:\n      rate: 1\n");
+    short_is("m:\n  - dropout: 0.2\n", "m.0.dropout=1", "m:\n  - dropout: 1\n");
+    short_is("m:\n  - dropout: 0.2\n", "m.0.seed=1",
+             "m:\n  - dropout:\n      rate: 0.2\n      seed: 1\n");
+    short_is("m: [norm]\n", "m.0.momentum=1", "m:\n  - norm:\n      momentum: 1\n");
+    short_is("m: [norm]\n", "m.0.norm.momentum=1", "m:\n  - norm:\n      momentum: 1\n");
+    short_is("m:\n  - norm:\n", "m.0.momentum=1", "m:\n  - norm:\n      momentum: 1\n");
+    short_is("m:\n  - dropout:\n", "m.0.rate=1", "m:\n  - dropout:\n      rate: 1\n");
+    short_is("t: {optimizer: adam}\n", "t.optimizer.beta=1",
+             "t:\n  optimizer:\n    name: adam\n    beta: 1\n");
+    short_is("m:\n  - branch: [norm]\n", "m.0.activation=x",
+             "m:\n  - branch:\n      layers:\n        - norm\n      activation: x\n");
+    short_is("m:\n  - branch: [{dropout: 1}]\n", "m.0.branch.0.rate=2",
+             "m:\n  - branch:\n      - dropout:\n          rate: 2\n");
+    short_is("m:\n  - branch: [{dropout: 1}]\n", "m.0.layers.0.rate=2",
+             "m:\n  - branch:\n      layers:\n        - dropout:\n            rate: 2\n");
+    /* What has no short form is as before. */
+    short_is("m: [other]\n", "m.0.a=1",
+             "--set m.0.a=1: \"m.0\" is a single value: it has no \"a\" inside");
+    short_is("a: 1\n", "a.b=1", "--set a.b=1: \"a\" is a single value: it has no \"b\" inside");
+}
+
 static void set_fails(const char *text, const char *assignment, const char *part)
 {
     struct fnl_yaml *doc = parse(text);
@@ -409,6 +464,7 @@ int main(void)
         cmocka_unit_test(the_largest_line_and_deepest_nest_allowed_are_read),
         cmocka_unit_test(many_keys_are_checked_for_duplicates_fast),
         cmocka_unit_test(set_replaces_makes_and_walks_lists),
+        cmocka_unit_test(set_writes_short_forms_out),
         cmocka_unit_test(bad_assignments_are_refused),
         cmocka_unit_test(set_cannot_nest_beyond_the_limit),
         cmocka_unit_test(what_is_printed_reads_back_the_same),

@@ -104,6 +104,25 @@ static void test_assignments_win_and_make_maps(void **state)
     fnl_train_config_free(c);
 }
 
+static void test_assignments_reach_into_short_forms(void **state)
+{
+    (void)state;
+    struct fnl_train_config *c =
+        load_well("train: {optimizer: adam}", "train.optimizer.learning_rate=0.5");
+    assert_int_equal(c->optimizer.kind, FNL_ADAM);
+    assert_true(c->schedule.learning_rate == 0.5);
+    fnl_train_config_free(c);
+    c = load_well("train: {schedule: cosine}", "train.schedule.warmup_steps=7");
+    assert_int_equal(c->schedule.kind, FNL_SCHEDULE_COSINE);
+    assert_int_equal(c->schedule.warmup_steps, 7);
+    fnl_train_config_free(c);
+    c = load_well("", "model.0.activation=relu");
+    const struct fnl_yaml_node *dense = fnl_yaml_get(c->layers->item[0], "dense");
+    assert_string_equal(fnl_yaml_get(dense, "units")->scalar, "1");
+    assert_string_equal(fnl_yaml_get(dense, "activation")->scalar, "relu");
+    fnl_train_config_free(c);
+}
+
 static void test_early_stopping_leads_the_best_checkpoint(void **state)
 {
     (void)state;
@@ -380,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_optimizers_have_their_own_defaults),
         cmocka_unit_test(test_schedules_are_read),
         cmocka_unit_test(test_assignments_win_and_make_maps),
+        cmocka_unit_test(test_assignments_reach_into_short_forms),
         cmocka_unit_test(test_early_stopping_leads_the_best_checkpoint),
         cmocka_unit_test(test_keras_other_names_are_taken),
         cmocka_unit_test(test_an_identity_is_that_of_the_meaning),
