@@ -24,7 +24,7 @@ static const struct train_options defaults = {0};
 
 static const struct fnl_opt options[] = {
     {"device", 0, FNL_OPT_STRING, offsetof(struct train_options, device), "DEVICE",
-     "where to train: auto, cpu, or ref (slow reference); see fournil devices",
+     "where to train: auto, cpu, cuda:N, opencl:N, or ref (slow reference); see fournil devices",
      .names = fnl_train_device_names},
     {"threads", 0, FNL_OPT_INT, offsetof(struct train_options, threads), "N",
      "worker threads; by default a few steps are timed and the best number is taken", .min = 1,
@@ -120,7 +120,8 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
         return FNL_FAIL(err, INVALID, "fournil train CONFIG.yaml, or fournil train --resume RUN",
                         "train: no configuration given");
     }
-    int device = 0; /* looked at here so that a mistake is one of the option, not of a key */
+    struct fnl_train_choice
+        device; /* looked at here so that a mistake is one of the option, not of a key */
     if (o->device != NULL) {
         int wrong = fnl_train_device_option("--device", o->device, &device, err);
         if (wrong != 0) {

@@ -61,6 +61,9 @@ static void show_start(void *arg, const struct fnl_train_start *s)
            s->validation_is_test ? "test" : "validate", thousands(s->parameters, (char[32]){0}));
     printf("device %s, %d thread%s%s\n", s->device, s->threads, s->threads == 1 ? "" : "s",
            s->threads_timed ? " (the fastest when timed)" : "");
+    if (s->device_why[0] != 0) {
+        printf("  chosen by auto: %s\n", s->device_why);
+    }
     if (s->first_batch > 0) {
         printf("going on in epoch %u after batch %llu of %llu\n", s->first_epoch,
                (unsigned long long)s->first_batch, (unsigned long long)s->batches);

@@ -33,7 +33,9 @@ bool fnl_accel_is_name(const char *name)
            (is_kind(name, kind, "cuda") || is_kind(name, kind, "opencl"));
 }
 
-int fnl_accel_open(const char *name, struct fnl_accel **ret_accel, struct fnl_error *err)
+/* The driver and the number that a name means. */
+static int resolve(const char *name, const struct fnl_accel_driver **ret_driver, int *ret_index,
+                   struct fnl_error *err)
 {
     size_t kind;
     int64_t index;
@@ -43,11 +45,58 @@ int fnl_accel_open(const char *name, struct fnl_accel **ret_accel, struct fnl_er
     }
     for (int i = 0; fnl_accel_drivers[i] != NULL; i++) {
         if (is_kind(name, kind, fnl_accel_drivers[i]->name)) {
-            return fnl_accel_drivers[i]->open((int)index, ret_accel, err);
+            *ret_driver = fnl_accel_drivers[i];
+            *ret_index = (int)index;
+            return 0;
         }
     }
     return FNL_FAIL(err, DEVICE, "list the devices here with: fournil devices",
                     "there is no device \"%.40s\"", name);
+}
+
+int fnl_accel_open(const char *name, struct fnl_accel **ret_accel, struct fnl_error *err)
+{
+    const struct fnl_accel_driver *driver = NULL;
+    int index = 0;
+    int rc = resolve(name, &driver, &index, err);
+    return rc != 0 ? rc : driver->open(index, ret_accel, err);
+}
+
+int fnl_accel_find(const char *name, struct fnl_accel_info *ret_info, struct fnl_error *err)
+{
+    const struct fnl_accel_driver *driver = NULL;
+    int index = 0;
+    int rc = resolve(name, &driver, &index, err);
+    return rc != 0 ? rc : driver->info(index, ret_info, err);
+}
+
+/* Newer and wider is faster: among one maker's GPUs this orders them as their speed does. */
+static int64_t speed_rank(const struct fnl_accel_info *i)
+{
+    return ((int64_t)i->capability_major * 100 + i->capability_minor) * 1000000 + i->compute_units;
+}
+
+int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err)
+{
+    struct fnl_error why = FNL_ERROR_INIT;
+    for (int d = 0; fnl_accel_drivers[d] != NULL; d++) {
+        int count = 0;
+        bool found = false;
+        struct fnl_accel_info info;
+        (void)fnl_accel_drivers[d]->count(&count, why.code == 0 ? &why : NULL);
+        for (int i = 0; i < count; i++) {
+            if (fnl_accel_drivers[d]->info(i, &info, NULL) == 0 && !info.is_cpu &&
+                (!found || speed_rank(&info) > speed_rank(ret_info))) {
+                *ret_info = info;
+                found = true;
+            }
+        }
+        if (found) {
+            return 0;
+        }
+    }
+    return FNL_FAIL(err, DEVICE, why.hint, "no GPU here: %s",
+                    why.code != 0 ? why.message : "the drivers find none");
 }
 
 void fnl_accel_close(struct fnl_accel *accel)

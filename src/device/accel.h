@@ -149,6 +149,11 @@ extern const struct fnl_accel_driver *const fnl_accel_drivers[];
  * why and the hint what to do. FNL_E_INVALID: no such kind of device. */
 int fnl_accel_open(const char *name, struct fnl_accel **ret_accel, struct fnl_error *err);
 void fnl_accel_close(struct fnl_accel *accel); /* takes NULL */
+/* What it is, without opening it; errors as fnl_accel_open. */
+int fnl_accel_find(const char *name, struct fnl_accel_info *ret_info, struct fnl_error *err);
+/* The device that `auto` takes: the fastest that is not the processor by another name. FNL_E_DEVICE
+ * where there is none: the message says why. */
+int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err);
 /* Is the name of an accelerator's form ("cuda", "cuda:3", "opencl:0")? */
 bool fnl_accel_is_name(const char *name);
 

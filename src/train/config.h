@@ -6,6 +6,7 @@
 #include "base/yaml.h"
 #include "data/data.h"
 #include "engine/exec.h"
+#include "train/device.h"
 #include "train/schedule.h"
 
 enum fnl_monitor { /* the numbers a run can be judged by */
@@ -17,8 +18,6 @@ enum fnl_monitor { /* the numbers a run can be judged by */
 extern const char *const fnl_monitor_names[];
 extern const char *const fnl_loss_names[];      /* in the order of enum fnl_loss */
 extern const char *const fnl_precision_names[]; /* in the order of enum fnl_precision */
-
-enum fnl_train_device { FNL_TRAIN_AUTO, FNL_TRAIN_CPU, FNL_TRAIN_REF };
 
 struct fnl_early_stopping {
     bool on;
@@ -50,7 +49,7 @@ struct fnl_train_config {
     int64_t batch, evaluation_batch, epochs, seed, threads; /* threads: 0 = chosen by timing */
     bool shuffle, deterministic;
     int precision; /* enum fnl_precision */
-    int device;    /* enum fnl_train_device */
+    struct fnl_train_choice device;
     struct fnl_early_stopping early_stopping;
     struct fnl_checkpointing checkpoint;
 };

@@ -3,6 +3,7 @@
  * Models of ours take raw values (normalisation is in their graph) and say in their metadata which
  * loss and which batch they were evaluated with; so the numbers are those of training's own
  * evaluation, bit for bit. Models of others get what the configuration says. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ struct evaluation_job {
     struct fnl_exec *exec;
     struct fnl__feeder feeder;
     struct fnl_loader *loader;
+    struct fnl_train_choice device; /* never auto */
 };
 
 static void job_free(struct evaluation_job *j)
@@ -109,12 +111,11 @@ static int choose_setting(struct evaluation_job *j, struct fnl_error *err)
 static int make_plan(struct evaluation_job *j, struct fnl_error *err)
 {
     const struct fnl_evaluate_request *q = j->request;
-    const char *backend = q->device == FNL_TRAIN_REF ? "ref" : "cpu";
     int rc = fnl_model_training_graph(j->model, j->loss, false, &j->graph, err);
     rc = rc != 0 ? rc : fnl__feeder_init(&j->feeder, &j->graph, j->loss, j->data, j->batch, err);
     rc = rc != 0 ? rc
                  : fnl_pool_create(q->threads > 0 ? q->threads : fnl_host_cpus(), &j->pool, err);
-    rc = rc != 0 ? rc : fnl_params_create(j->graph.graph, backend, NULL, &j->params, err);
+    rc = rc != 0 ? rc : fnl_params_create(j->graph.graph, j->device.name, NULL, &j->params, err);
     return rc != 0 ? rc
                    : fnl__network_eval_plan(&j->graph, j->params, j->pool, j->batch, &j->exec, err);
 }
@@ -149,6 +150,9 @@ int fnl_evaluate(const struct fnl_evaluate_request *request, struct fnl_evaluate
     struct evaluation_job j = {.request = request};
     struct fnl_evaluate_result result = {0};
     uint64_t begin_ns = fnl_clock_ns();
+    char why[FNL_TRAIN_WHY];
+    j.device = request->device;
+    fnl_train_device_choose(&j.device, why, sizeof why);
     int rc = load_inputs(&j, err);
     rc = rc != 0 ? rc : choose_setting(&j, err);
     rc = rc != 0 ? rc : make_plan(&j, err);
@@ -161,7 +165,7 @@ int fnl_evaluate(const struct fnl_evaluate_request *request, struct fnl_evaluate
     rc = rc != 0 ? rc : copy_names(j.data, &result, err);
     if (rc == 0) {
         result.loss = fnl_loss_names[j.loss];
-        result.device = request->device == FNL_TRAIN_REF ? "ref" : "cpu";
+        (void)snprintf(result.device, sizeof result.device, "%s", j.device.name);
         result.seconds = (double)(fnl_clock_ns() - begin_ns) * 1e-9;
         *ret = result;
     } else {

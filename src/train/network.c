@@ -20,7 +20,7 @@ static int expected_units(const struct fnl_train_config *config, const struct fn
 int fnl__network_build(struct fnl__network *n, const struct fnl_train_config *config,
                        const struct fnl_dataset *data, struct fnl_error *err)
 {
-    n->backend = config->device == FNL_TRAIN_REF ? "ref" : "cpu";
+    n->backend = config->device.kind == FNL_TRAIN_AUTO ? "cpu" : config->device.name;
     int rc = fnl_model_from_layers(config->doc, config->layers, &data->sample,
                                    expected_units(config, data), (uint64_t)config->seed,
                                    &n->inference, err);

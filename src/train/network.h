@@ -15,7 +15,7 @@ struct fnl__network {
     struct fnl_pool *pool;
     struct fnl_exec *train_exec, *eval_exec; /* share params */
     struct fnl__feeder train_feeder, eval_feeder;
-    const char *backend; /* "cpu" */
+    const char *backend; /* "cpu", "opencl:0"; borrowed from the configuration */
     int threads, shards;
     size_t parameter_count; /* trainable numbers */
 };

@@ -44,11 +44,14 @@ static int compare(struct fnl__job *job, const struct fnl_train_config *given,
 {
     struct fnl_train_config *own = job->config;
     bool more = gives(given, "epochs") && given->epochs > own->epochs;
-    const char *may_differ[3] = {NULL};
+    const char *may_differ[4] = {NULL};
     int count = 0;
     /* What was chosen by timing, or by an option at the start, stands in the run's file alone. */
     if (own->deterministic || !gives(given, "threads")) {
         may_differ[count++] = "train.threads";
+    }
+    if (given->device.kind == FNL_TRAIN_AUTO) {
+        may_differ[count++] = "train.device";
     }
     if (more || !gives(given, "epochs")) {
         may_differ[count++] = "train.epochs";

@@ -93,17 +93,48 @@ static int choose_threads(struct fnl__job *job, int *ret_threads, struct fnl_err
     return fnl_yaml_set(c->doc, assignment, err);
 }
 
-static int prepare_network(struct fnl__job *job, struct fnl_error *err)
+static int prepare_on_device(struct fnl__job *job, struct fnl_error *err)
 {
     struct fnl_train_config *c = job->config;
     const struct fnl_dataset *train = &job->splits->train;
     int threads = 1;
     int rc = fnl__network_build(&job->network, c, train, err);
-    rc = rc != 0 ? rc
-                 : fnl__monitors_resolve(c, job->validation != NULL,
-                                         train->target_kind == FNL_TARGET_CLASS, err);
-    rc = rc != 0 ? rc : choose_threads(job, &threads, err);
+    if (rc == 0 && c->device.kind != FNL_TRAIN_ACCELERATOR) {
+        rc = choose_threads(job, &threads, err);
+    }
     return rc != 0 ? rc : fnl__network_prepare(&job->network, c, train, threads, err);
+}
+
+/* The device goes into the run's configuration, so that --resume uses the same. */
+static int keep_device(struct fnl__job *job, struct fnl_error *err)
+{
+    char assignment[48];
+    (void)snprintf(assignment, sizeof assignment, "train.device=%s", job->config->device.name);
+    return fnl_yaml_set(job->config->doc, assignment, err);
+}
+
+/* `auto` means a GPU where there is one that takes the network, else the CPU, and says so. */
+static int prepare_network(struct fnl__job *job, struct fnl_error *err)
+{
+    struct fnl_train_config *c = job->config;
+    bool is_auto = c->device.kind == FNL_TRAIN_AUTO;
+    struct fnl_error gpu = FNL_ERROR_INIT;
+    fnl_train_device_choose(&c->device, job->device_why, sizeof job->device_why);
+    int rc = fnl__monitors_resolve(c, job->validation != NULL,
+                                   job->splits->train.target_kind == FNL_TARGET_CLASS, err);
+    if (rc != 0) {
+        return rc;
+    }
+    bool may_fall_back = is_auto && c->device.kind == FNL_TRAIN_ACCELERATOR;
+    rc = prepare_on_device(job, may_fall_back ? &gpu : err);
+    if (rc != 0 && may_fall_back) {
+        (void)snprintf(job->device_why, sizeof job->device_why, "%s cannot train this: %s",
+                       c->device.name, gpu.message);
+        fnl__network_free(&job->network);
+        c->device = (struct fnl_train_choice){FNL_TRAIN_CPU, "cpu"};
+        rc = prepare_on_device(job, err);
+    }
+    return rc == 0 && is_auto ? keep_device(job, err) : rc;
 }
 
 static int make_loaders(struct fnl__job *job, struct fnl_error *err)
@@ -175,6 +206,7 @@ static void tell_start(const struct fnl__job *job)
     struct fnl_train_start s = {.run = job->run.id,
                                 .folder = job->run.folder,
                                 .device = job->network.backend,
+                                .device_why = job->device_why,
                                 .threads = job->network.threads,
                                 .threads_timed = job->threads_timed,
                                 .parameters = job->network.parameter_count,

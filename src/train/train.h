@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "train/device.h"
 #include "train/evaluation.h"
 
 /* One epoch. NAN: the run has no such number. */
@@ -26,6 +27,7 @@ struct fnl_epoch {
 struct fnl_train_start {
     const char *run, *folder; /* id and path */
     const char *device;
+    const char *device_why;   /* what `auto` chose and why; "" when the device was given */
     int threads;
     bool threads_timed; /* chosen by timing, not by the user */
     size_t parameters;  /* trainable numbers */
@@ -112,7 +114,7 @@ struct fnl_evaluate_request {
     int split;     /* enum fnl_evaluate_split */
     int threads;   /* 0: as many as there are CPUs; changes nothing in the result */
     int64_t batch; /* 0: the model's own (metadata), or the configuration's */
-    int device;    /* enum fnl_train_device */
+    struct fnl_train_choice device;
     bool (*stop)(void *arg);
     void *stop_arg;
 };
@@ -123,8 +125,9 @@ struct fnl_evaluate_request {
 
 struct fnl_evaluate_result {
     struct fnl_evaluation evaluation;
-    const char *loss, *device; /* names */
-    char **class_names;        /* evaluation.classes of them, or NULL */
+    const char *loss;   /* its name */
+    char device[24];    /* its name */
+    char **class_names; /* evaluation.classes of them, or NULL */
     double seconds;
 };
 int fnl_evaluate(const struct fnl_evaluate_request *request, struct fnl_evaluate_result *ret,

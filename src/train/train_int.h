@@ -17,6 +17,7 @@ struct fnl__job {
     struct fnl_loader *train_loader, *validation_loader, *test_loader; /* NULL: no such data */
     uint64_t batches;                                                  /* of an epoch */
     bool threads_timed;
+    char device_why[FNL_TRAIN_WHY]; /* see fnl_train_start */
     uint32_t epochs_before; /* resumed with more epochs: how many they were; else 0 */
     uint64_t saved_ns;      /* when last.ckpt was last written (or the loop began) */
     uint64_t shown_ns;      /* when progress was last told */

@@ -193,8 +193,8 @@ run "$fournil" train "$work/absent.yaml"
 expect "an absent configuration" 3 "absent.yaml"
 train --set train.epoch=1
 expect "an unknown key names the nearest" 3 'did you mean "epochs"?'
-train --device cuda
-expect "a device that is not here" 4 "trains on the CPU only"
+train --device cuda:99
+expect "a device that is not here" 4 "is not available: "
 train --set train.optimizer.learning_rate=1e6 --set model.1.dense.activation=linear --epochs 2
 expect "a loss that is no number stops the run with the step" 5 "step"
 check "... and a hint" sh -c 'printf "%s\n" "$1" | grep -q "hint: lower train.optimizer.learning_rate"' sh "$err"
