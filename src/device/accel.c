@@ -96,7 +96,7 @@ int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err)
         }
     }
     return FNL_FAIL(err, DEVICE, why.hint, "no GPU here: %s",
-                    why.code != 0 ? why.message : "the drivers find none");
+                    why.code != 0 ? why.message : "the devices of the drivers here are processors");
 }
 
 void fnl_accel_close(struct fnl_accel *accel)
