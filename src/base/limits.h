@@ -106,6 +106,10 @@
 /* Attributes of one node: ONNX's operators have at most 15; a bit each. */
 #define FNL_MAX_ONNX_ATTRIBUTES 64
 
+/* Integers of one list that a file computes from shapes: a shape has at most FNL_MAX_RANK, the pads
+ * of one twice as many. */
+#define FNL_MAX_ONNX_INTS 32
+
 /* Tables of names made while a file is read. */
 #define FNL_MAX_ONNX_TABLE_BYTES ((size_t)1 << 30)
 

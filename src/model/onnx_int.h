@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "engine/graph.h"
 #include "model/model.h"
 
@@ -49,7 +50,19 @@ struct fnl__onnx_name {
     int consumer;    /* a node that reads it, or -1 */
     int value;       /* in the graph, or -1: not yet made */
     int32_t pads[4]; /* made by a Pad of zeros: top, left, bottom, right still to be added */
-    const Onnx__TensorProto *tensor; /* INITIALIZER, CONSTANT: its data; NULL: of no known kind */
+    const Onnx__TensorProto *tensor;  /* INITIALIZER, CONSTANT: its data; NULL: of no known kind */
+    const struct fnl__onnx_int *ints; /* OUTPUT: integers computed from shapes, or NULL */
+    int ints_count, ints_rank;        /* rank 0: one number; 1: a list */
+};
+
+/* An integer that is known when the file is read: `number`, or `number` batches. */
+struct fnl__onnx_int {
+    int64_t number;
+    bool batch;
+};
+struct fnl__onnx_ints {
+    int rank, count;
+    struct fnl__onnx_int item[FNL_MAX_ONNX_INTS];
 };
 
 struct fnl__onnx {
@@ -99,7 +112,15 @@ const Onnx__TensorProto *fnl__onnx_constant_of(struct fnl__onnx *o, const Onnx__
 /* Adds the float tensor to the graph as its role says; returns the value or a negative code. */
 int fnl__onnx_add_tensor(struct fnl__onnx *o, const struct fnl__onnx_name *name);
 
-/* Integers of the constant called name: at most max, in one dimension. */
+/* Is it of a type of integers that shapes and axes have? */
+bool fnl__onnx_is_ints(const Onnx__TensorProto *t);
+/* Shape of a tensor of the file. */
+int fnl__onnx_tensor_shape(const struct fnl__onnx *o, const char *name, const Onnx__TensorProto *t,
+                           struct fnl_shape *ret);
+/* Integers of the constant called name: a number or a list. */
+int fnl__onnx_tensor_ints(const struct fnl__onnx *o, const char *name, struct fnl__onnx_ints *ret);
+/* Integers of the constant called name, or computed, that do not depend on the batch: at most max.
+ */
 int fnl__onnx_constant_ints(const struct fnl__onnx *o, const char *name, int64_t *ret, int max,
                             int *ret_count);
 /* The one number of the constant called name; false when it is something else. */
@@ -147,6 +168,15 @@ int fnl__onnx_attr_enum(struct fnl__onnx *o, struct fnl__onnx_node *n, const cha
 /* Refuses attributes nobody asked for. */
 int fnl__onnx_attr_rest(struct fnl__onnx *o, const struct fnl__onnx_node *n);
 
+/* ---- onnx_ints.c ---- */
+
+/* Is the node one that computes integers from shapes or other integers? Then it leaves no node in
+ * the graph: fold puts its result into the table of names. */
+bool fnl__onnx_folds(const struct fnl__onnx *o, const Onnx__NodeProto *p);
+int fnl__onnx_fold(struct fnl__onnx *o, struct fnl__onnx_node *n);
+/* The integers called name: of a constant, or computed. */
+int fnl__onnx_ints_of(const struct fnl__onnx *o, const char *name, struct fnl__onnx_ints *ret);
+
 /* ---- onnx_window.c ---- */
 
 int fnl__onnx_read_conv(struct fnl__onnx *o, struct fnl__onnx_node *n);
@@ -154,6 +184,15 @@ int fnl__onnx_read_pool(struct fnl__onnx *o, struct fnl__onnx_node *n);
 
 /* Takes a Pad of zeros into the one window that reads it. */
 int fnl__onnx_read_pad(struct fnl__onnx *o, struct fnl__onnx_node *n);
+
+/* ---- onnx_reshape.c ---- */
+
+int fnl__onnx_read_flatten(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_reshape(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_squeeze(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_unsqueeze(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_transpose(struct fnl__onnx *o, struct fnl__onnx_node *n);
+int fnl__onnx_read_cast(struct fnl__onnx *o, struct fnl__onnx_node *n);
 
 /* ---- onnx_ops.c ---- */
 

@@ -11,8 +11,9 @@
 
 struct op_row {
     enum fnl_op op;
-    int tensors;    /* leading inputs that are tensors of the graph */
-    int inputs_max; /* with those that are constants */
+    const char *text; /* operator of ONNX that becomes op; NULL: op's own */
+    int tensors;      /* leading inputs that are tensors of the graph */
+    int inputs_max;   /* with those that are constants */
     int (*read)(struct fnl__onnx *o, struct fnl__onnx_node *n); /* (optional) */
 };
 
@@ -94,82 +95,6 @@ static int read_softmax(struct fnl__onnx *o, struct fnl__onnx_node *n)
                         : FNL_FAIL(o->err, NOMEM, NULL, "%s: out of memory", o->file);
 }
 
-/* ---- shapes ---- */
-
-static int read_flatten(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    int64_t axis = 1;
-    int rc = fnl__onnx_attr_int(o, n, "axis", -FNL_MAX_RANK, FNL_MAX_RANK, &axis);
-    n->attrs.axis = (int32_t)axis;
-    return rc;
-}
-
-/* Says 0 and -1 in numbers, so that equal reshapes have equal attributes. What cannot be is left
- * for the shape inference to refuse. */
-static void settle_shape(const struct fnl_shape *x, struct fnl_shape *y)
-{
-    bool batched = x->rank > 0 && x->dim[0] == FNL_DIM_BATCH;
-    int64_t have = fnl_shape_count(x, 1), known = 1;
-    int unknown = -1;
-    for (int i = batched ? 1 : 0; i < y->rank; i++) {
-        if (y->dim[i] == 0 && i < x->rank) {
-            y->dim[i] = x->dim[i];
-        }
-        if (y->dim[i] == -1 && unknown < 0) {
-            unknown = i;
-        } else if (y->dim[i] < 1 || __builtin_mul_overflow(known, y->dim[i], &known)) {
-            return;
-        }
-    }
-    if (unknown >= 0 && have > 0 && have % known == 0) {
-        y->dim[unknown] = have / known;
-    }
-}
-
-static int read_reshape(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    struct fnl_shape *y = &n->attrs.shape;
-    const struct fnl_shape *x = shape_of(o, n);
-    bool allow_zero = false;
-    int rc = fnl__onnx_attr_bool(o, n, "allowzero", &allow_zero);
-    if (rc == 0 && n->proto->n_input < 2) {
-        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it has no shape");
-    }
-    rc = rc == 0 ? fnl__onnx_constant_ints(o, n->proto->input[1], y->dim, FNL_MAX_RANK, &y->rank)
-                 : rc;
-    for (int i = 0; rc == 0 && allow_zero && i < y->rank; i++) {
-        if (y->dim[i] == 0) {
-            rc = fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL, "empty tensors are not supported");
-        }
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    /* 0 keeps the batch, -1 means it, and so does the batch size that the file was made with. */
-    bool batched = x->rank > 0 && x->dim[0] == FNL_DIM_BATCH && y->rank > 0;
-    if (batched && (y->dim[0] == 0 || (o->fixed_batch > 0 && y->dim[0] == o->fixed_batch))) {
-        y->dim[0] = FNL_DIM_BATCH;
-    }
-    settle_shape(x, y);
-    return 0;
-}
-
-static int read_transpose(struct fnl__onnx *o, struct fnl__onnx_node *n)
-{
-    int64_t perm[FNL_MAX_RANK];
-    int count, rank = shape_of(o, n)->rank;
-    int rc = fnl__onnx_attr_ints(o, n, "perm", FNL_MAX_RANK, perm, &count);
-    if (rc == 0 && count != 0 && count != rank) {
-        rc = fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "perm has %d numbers for %d dimensions",
-                            count, rank);
-    }
-    for (int i = 0; rc == 0 && i < rank; i++) {
-        int64_t p = count == 0 ? rank - 1 - i : perm[i];
-        n->attrs.perm[i] = p >= 0 && p < rank ? (int32_t)p : -1; /* -1 is refused by inference */
-    }
-    return rc;
-}
-
 /* ---- products ---- */
 
 static int read_gemm(struct fnl__onnx *o, struct fnl__onnx_node *n)
@@ -233,6 +158,17 @@ static int read_layer_norm(struct fnl__onnx *o, struct fnl__onnx_node *n)
 
 /* ---- reductions ---- */
 
+/* The mean over height and width is GlobalAveragePool, which back ends have kernels for. */
+static void mean_is_pool(const struct fnl__onnx *o, struct fnl__onnx_node *n)
+{
+    n->op = FNL_OP_GLOBAL_AVERAGE_POOL;
+    n->reshape_back = !n->attrs.keepdims;
+    const struct fnl_shape *x = shape_of(o, n);
+    n->back = fnl_shape_make(2, x->dim[0], x->dim[1]);
+    n->attrs.axes_mask = 0;
+    n->attrs.keepdims = true;
+}
+
 static int read_reduce(struct fnl__onnx *o, struct fnl__onnx_node *n)
 {
     const Onnx__NodeProto *p = n->proto;
@@ -264,40 +200,46 @@ static int read_reduce(struct fnl__onnx *o, struct fnl__onnx_node *n)
         }
         n->attrs.axes_mask |= 1U << axis;
     }
+    if (n->op == FNL_OP_REDUCE_MEAN && rank == 4 && n->attrs.axes_mask == 0xCU) {
+        mean_is_pool(o, n);
+    }
     return 0;
 }
 
 /* ---- the table ---- */
 
 static const struct op_row rows[] = {
-    {FNL_OP_ADD, 2, 2, NULL},
-    {FNL_OP_SUB, 2, 2, NULL},
-    {FNL_OP_MUL, 2, 2, NULL},
-    {FNL_OP_DIV, 2, 2, NULL},
-    {FNL_OP_RELU, 1, 1, NULL},
-    {FNL_OP_LEAKY_RELU, 1, 1, read_leaky_relu},
-    {FNL_OP_GELU, 1, 1, read_gelu},
-    {FNL_OP_SIGMOID, 1, 1, NULL},
-    {FNL_OP_TANH, 1, 1, NULL},
-    {FNL_OP_ERF, 1, 1, NULL},
-    {FNL_OP_SOFTMAX, 1, 1, read_softmax},
-    {FNL_OP_LOG_SOFTMAX, 1, 1, read_softmax},
-    {FNL_OP_IDENTITY, 1, 1, NULL},
-    {FNL_OP_FLATTEN, 1, 1, read_flatten},
-    {FNL_OP_RESHAPE, 1, 2, read_reshape},
-    {FNL_OP_TRANSPOSE, 1, 1, read_transpose},
-    {FNL_OP_MATMUL, 2, 2, NULL},
-    {FNL_OP_GEMM, 3, 3, read_gemm},
-    {FNL_OP_CONV, 3, 3, fnl__onnx_read_conv},
-    {FNL_OP_MAX_POOL, 1, 1, fnl__onnx_read_pool},
-    {FNL_OP_AVERAGE_POOL, 1, 1, fnl__onnx_read_pool},
-    {FNL_OP_GLOBAL_AVERAGE_POOL, 1, 1, NULL},
-    {FNL_OP_GLOBAL_MAX_POOL, 1, 1, NULL},
-    {FNL_OP_DROPOUT, 1, 3, read_dropout},
-    {FNL_OP_BATCH_NORMALIZATION, 5, 5, read_batch_norm},
-    {FNL_OP_LAYER_NORMALIZATION, 3, 3, read_layer_norm},
-    {FNL_OP_REDUCE_SUM, 1, 2, read_reduce},
-    {FNL_OP_REDUCE_MEAN, 1, 2, read_reduce},
+    {FNL_OP_ADD, NULL, 2, 2, NULL},
+    {FNL_OP_SUB, NULL, 2, 2, NULL},
+    {FNL_OP_MUL, NULL, 2, 2, NULL},
+    {FNL_OP_DIV, NULL, 2, 2, NULL},
+    {FNL_OP_RELU, NULL, 1, 1, NULL},
+    {FNL_OP_LEAKY_RELU, NULL, 1, 1, read_leaky_relu},
+    {FNL_OP_GELU, NULL, 1, 1, read_gelu},
+    {FNL_OP_SIGMOID, NULL, 1, 1, NULL},
+    {FNL_OP_TANH, NULL, 1, 1, NULL},
+    {FNL_OP_ERF, NULL, 1, 1, NULL},
+    {FNL_OP_SOFTMAX, NULL, 1, 1, read_softmax},
+    {FNL_OP_LOG_SOFTMAX, NULL, 1, 1, read_softmax},
+    {FNL_OP_IDENTITY, NULL, 1, 1, NULL},
+    {FNL_OP_FLATTEN, NULL, 1, 1, fnl__onnx_read_flatten},
+    {FNL_OP_RESHAPE, NULL, 1, 2, fnl__onnx_read_reshape},
+    {FNL_OP_TRANSPOSE, NULL, 1, 1, fnl__onnx_read_transpose},
+    {FNL_OP_MATMUL, NULL, 2, 2, NULL},
+    {FNL_OP_GEMM, NULL, 3, 3, read_gemm},
+    {FNL_OP_CONV, NULL, 3, 3, fnl__onnx_read_conv},
+    {FNL_OP_MAX_POOL, NULL, 1, 1, fnl__onnx_read_pool},
+    {FNL_OP_AVERAGE_POOL, NULL, 1, 1, fnl__onnx_read_pool},
+    {FNL_OP_GLOBAL_AVERAGE_POOL, NULL, 1, 1, NULL},
+    {FNL_OP_GLOBAL_MAX_POOL, NULL, 1, 1, NULL},
+    {FNL_OP_DROPOUT, NULL, 1, 3, read_dropout},
+    {FNL_OP_BATCH_NORMALIZATION, NULL, 5, 5, read_batch_norm},
+    {FNL_OP_LAYER_NORMALIZATION, NULL, 3, 3, read_layer_norm},
+    {FNL_OP_REDUCE_SUM, NULL, 1, 2, read_reduce},
+    {FNL_OP_REDUCE_MEAN, NULL, 1, 2, read_reduce},
+    {FNL_OP_IDENTITY, "Cast", 1, 1, fnl__onnx_read_cast},
+    {FNL_OP_RESHAPE, "Squeeze", 1, 2, fnl__onnx_read_squeeze},
+    {FNL_OP_RESHAPE, "Unsqueeze", 1, 2, fnl__onnx_read_unsqueeze},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
@@ -306,12 +248,15 @@ static bool is_standard(const Onnx__NodeProto *p)
     return p->domain == NULL || p->domain[0] == '\0' || strcmp(p->domain, "ai.onnx") == 0;
 }
 
+static const char *row_text(const struct op_row *row)
+{
+    return row->text != NULL ? row->text : fnl_op_text(row->op);
+}
+
 static const struct op_row *find_row(const Onnx__NodeProto *p)
 {
-    bool standard = is_standard(p);
-    enum fnl_op op = standard && p->op_type != NULL ? fnl_op_from_text(p->op_type) : FNL_OP_COUNT;
-    for (size_t i = 0; i < ROWS; i++) {
-        if (rows[i].op == op) {
+    for (size_t i = 0; p->op_type != NULL && is_standard(p) && i < ROWS; i++) {
+        if (strcmp(row_text(&rows[i]), p->op_type) == 0) {
             return &rows[i];
         }
     }
@@ -323,7 +268,7 @@ static int unsupported(struct fnl__onnx *o, const struct fnl__onnx_node *n)
     char hint[384] = "supported:";
     size_t used = strlen(hint);
     for (size_t i = 0; i < ROWS; i++) {
-        const char *text = fnl_op_text(rows[i].op);
+        const char *text = row_text(&rows[i]);
         size_t size = strlen(text);
         if (used + size + 2 < sizeof hint) {
             hint[used++] = ' ';
@@ -344,6 +289,11 @@ int fnl__onnx_value(struct fnl__onnx *o, const struct fnl__onnx_node *n, const c
     struct fnl__onnx_name *entry = fnl__onnx_find(o, name);
     if (entry == NULL) {
         return fnl__onnx_fail(o, n, FNL_E_FORMAT, NULL, "it reads \"%s\", which nothing makes",
+                              name);
+    }
+    if (entry->ints != NULL) {
+        return fnl__onnx_fail(o, n, FNL_E_UNSUPPORTED, NULL,
+                              "it computes with \"%s\", integers made from shapes, as numbers",
                               name);
     }
     if (entry->value < 0 && entry->kind == FNL__ONNX_OUTPUT) {
@@ -409,7 +359,7 @@ static int append_node(struct fnl__onnx *o, struct fnl__onnx_node *n)
 {
     const Onnx__NodeProto *p = n->proto;
     const char *output = p->output[0];
-    const char *inner = n->reshape_back ? fresh_name(o, output, "probabilities") : output;
+    const char *inner = n->reshape_back ? fresh_name(o, output, "flat_result") : output;
     if (inner == NULL) {
         return FNL_FAIL(o->err, NOMEM, NULL, "%s: out of memory", o->file);
     }
@@ -449,6 +399,10 @@ int fnl__onnx_read_node(struct fnl__onnx *o, int index)
     const struct fnl__onnx_fused *fused = &o->fused[index];
     if (fused->fate == FNL__ONNX_SKIP) {
         return 0;
+    }
+    if (is_standard(n.proto) && fnl__onnx_folds(o, n.proto)) {
+        int wrong = check_outputs(o, &n);
+        return wrong != 0 ? wrong : fnl__onnx_fold(o, &n);
     }
     const struct op_row *row = find_row(n.proto);
     bool pad =

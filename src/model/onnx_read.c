@@ -151,6 +151,10 @@ static int read_outputs(struct fnl__onnx *o)
     for (size_t i = 0; i < o->proto->n_output; i++) {
         const char *name = o->proto->output[i]->name;
         const struct fnl__onnx_name *entry = name != NULL ? fnl__onnx_find(o, name) : NULL;
+        if (entry != NULL && entry->ints != NULL) {
+            return FNL_FAIL(o->err, UNSUPPORTED, "remove it from the model's outputs",
+                            "%s: output \"%s\" is made from shapes", o->file, name);
+        }
         if (entry == NULL || entry->value < 0 || entry->kind != FNL__ONNX_OUTPUT) {
             return FNL_FAIL(o->err, FORMAT, NULL, "%s: no node makes output \"%s\"", o->file,
                             name != NULL ? name : "");

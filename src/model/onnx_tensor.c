@@ -258,8 +258,21 @@ static int64_t int_at(const struct tensor *x, const Onnx__TensorProto *t, size_t
     return narrow;
 }
 
-int fnl__onnx_constant_ints(const struct fnl__onnx *o, const char *name, int64_t *ret, int max,
-                            int *ret_count)
+bool fnl__onnx_is_ints(const Onnx__TensorProto *t)
+{
+    return t->data_type == TYPE(INT64) || t->data_type == TYPE(INT32);
+}
+
+int fnl__onnx_tensor_shape(const struct fnl__onnx *o, const char *name, const Onnx__TensorProto *t,
+                           struct fnl_shape *ret)
+{
+    struct tensor x = {0};
+    int rc = read_shape(o, name, t, &x);
+    *ret = x.shape;
+    return rc;
+}
+
+int fnl__onnx_tensor_ints(const struct fnl__onnx *o, const char *name, struct fnl__onnx_ints *ret)
 {
     struct tensor x;
     const Onnx__TensorProto *t = find_tensor(o, name);
@@ -269,20 +282,41 @@ int fnl__onnx_constant_ints(const struct fnl__onnx *o, const char *name, int64_t
                         "%s: tensor \"%s\" must be a constant", o->file, name);
     }
     int rc = open_tensor(o, name, t, &x);
-    if (rc == 0 && (x.type != TYPE(INT64) && x.type != TYPE(INT32))) {
+    if (rc == 0 && !fnl__onnx_is_ints(t)) {
         rc = fail(o, name, "expected integers");
     }
-    if (rc == 0 && (x.shape.rank > 1 || x.count > (size_t)max)) {
+    if (rc == 0 && (x.shape.rank > 1 || x.count > FNL_MAX_ONNX_INTS)) {
         rc = fail(o, name, "expected a short list of integers");
     }
     for (size_t i = 0; rc == 0 && i < x.count; i++) {
-        ret[i] = int_at(&x, t, i);
-        *ret_count = (int)i + 1;
+        ret->item[i] = (struct fnl__onnx_int){int_at(&x, t, i), false};
     }
-    if (rc == 0 && x.count == 0) {
-        *ret_count = 0;
+    if (rc == 0) {
+        ret->rank = x.shape.rank;
+        ret->count = (int)x.count;
     }
     fnl_free(x.owned);
+    return rc;
+}
+
+int fnl__onnx_constant_ints(const struct fnl__onnx *o, const char *name, int64_t *ret, int max,
+                            int *ret_count)
+{
+    struct fnl__onnx_ints list = {0};
+    int rc = fnl__onnx_ints_of(o, name, &list);
+    if (rc == 0 && list.count > max) {
+        rc = fail(o, name, "expected a short list of integers");
+    }
+    for (int i = 0; rc == 0 && i < list.count; i++) {
+        ret[i] = list.item[i].number;
+        if (list.item[i].batch) {
+            rc = FNL_FAIL(o->err, UNSUPPORTED, NULL, "%s: \"%s\" depends on the batch size",
+                          o->file, name);
+        }
+    }
+    if (rc == 0) {
+        *ret_count = list.count;
+    }
     return rc;
 }
 

@@ -37,6 +37,58 @@ class Residual(nn.Module):
         return torch.relu(x + self.norm(self.conv(x)))
 
 
+class Computed(nn.Module):
+    """A convolution, then `middle` with shapes of its own making, then a dense layer."""
+
+    def __init__(self, middle, features):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1)
+        self.middle = middle
+        self.dense = nn.Linear(features, 3)
+
+    def forward(self, x):
+        return self.dense(self.middle(torch.relu(self.conv(x))))
+
+
+def shuffle(x):
+    """The channel shuffle of ShuffleNet."""
+    n, c, h, w = x.size()
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, -1)
+
+
+def constant_weights(x):
+    """Weights that are Constant nodes, and one that is transposed in the graph."""
+    y = torch.relu(x.mean((2, 3)) @ torch.linspace(-1, 1, 24).view(4, 6))
+    return y @ torch.linspace(-1, 1, 30).view(5, 6).t() + torch.linspace(0, 1, 5)
+
+
+def dropped(x):
+    return nn.functional.dropout(torch.flatten(x, 1), 0.5, training=False)
+
+
+# Shapes computed in the graph: name, what stands between, features behind it, how it is exported.
+COMPUTED = [
+    ("view_batch", lambda x: x.view(x.size(0), -1), 64, {}),
+    ("view_batch_opset11", lambda x: x.view(x.size(0), -1), 64, {"opset": 11}),
+    ("view_batch_opset16", lambda x: x.view(x.size(0), -1), 64, {"opset": 16}),
+    ("view_batch_unfolded", lambda x: x.view(x.size(0), -1), 64, {"folding": False}),
+    ("view_product", lambda x: x.view(-1, x.size(1) * x.size(2) * x.size(3)), 64, {}),
+    ("view_numel", lambda x: x.view(x.size(0), x.numel() // x.size(0)), 64, {}),
+    ("view_sum", lambda x: x.view(x.size(0), x.size(1) + x.size(2) - 4, -1).flatten(1), 64, {}),
+    ("view_slice", lambda x: x.view(*x.shape[:2], -1).mean(-1), 4, {}),
+    ("view_shuffle", shuffle, 64, {}),
+    ("flatten_from_2", lambda x: torch.flatten(x, 2).mean(-1), 4, {}),
+    ("mean_as_pool", lambda x: x.mean((2, 3)), 4, {}),
+    ("mean_as_pool_kept", lambda x: x.mean((2, 3), keepdim=True).squeeze(-1).squeeze(-1), 4, {}),
+    ("mean_by_axis", lambda x: x.mean(-1).mean(-1), 4, {}),
+    ("pool_squeezed_opset11", lambda x: nn.functional.adaptive_avg_pool2d(x, 1).squeeze(3).squeeze(2),
+     4, {"opset": 11}),
+    ("unsqueezed", lambda x: (x.unsqueeze(2) + 1.0).squeeze(2).flatten(1), 64, {}),
+    ("constant_weights", constant_weights, 5, {"folding": False}),
+    ("dropout_off", dropped, 64, {"folding": False}),
+]
+
+
 def shake(model):
     """Statistics and affine parameters that are not those of a fresh network."""
     for m in model.modules():
@@ -49,7 +101,8 @@ def shake(model):
     return model.eval()
 
 
-def fixture(name, model, shape, opset=13, rows=3, dynamic=True, keep_norms=False):
+def fixture(name, model, shape, opset=13, rows=3, dynamic=True, keep_norms=False,
+            folding=True):
     torch.manual_seed(len(name))
     model = shake(model)
     x = torch.randn(rows, *shape)
@@ -60,7 +113,7 @@ def fixture(name, model, shape, opset=13, rows=3, dynamic=True, keep_norms=False
     axes = {"input": {0: "batch"}, "output": {0: "batch"}} if dynamic else None
     torch.onnx.export(model, example, os.path.join(HERE, name + ".onnx"), opset_version=opset,
                       input_names=["input"], output_names=["output"], dynamic_axes=axes,
-                      training=training)
+                      training=training, do_constant_folding=folding)
     with open(os.path.join(HERE, name + ".f32"), "wb") as f:
         f.write(struct.pack("<3i", rows, x[0].numel(), y[0].numel()))
         f.write(x.numpy().astype("<f4").tobytes())
@@ -89,6 +142,8 @@ def main():
     fixture("no_bias_1d_norm", nn.Sequential(nn.Linear(6, 5, bias=False), nn.BatchNorm1d(5),
                                              nn.ReLU(), nn.Linear(5, 5, bias=False)), (6,),
             keep_norms=True)
+    for name, middle, features, options in COMPUTED:
+        fixture(name, Computed(middle, features), (2, 4, 4), **options)
 
 
 if __name__ == "__main__":

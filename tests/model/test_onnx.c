@@ -265,6 +265,32 @@ static void files_of_pytorch_give_what_pytorch_gives(void **state)
     }
 }
 
+static void shapes_computed_in_the_file_are_known_when_it_is_read(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "view_batch",         "view_batch_opset11",
+        "view_batch_opset16", "view_batch_unfolded",
+        "view_product",       "view_numel",
+        "view_sum",           "view_slice",
+        "view_shuffle",       "flatten_from_2",
+        "mean_as_pool",       "mean_as_pool_kept",
+        "mean_by_axis",       "pool_squeezed_opset11",
+        "unsqueezed",         "constant_weights",
+        "dropout_off",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        check_fixture(names[i]);
+    }
+    struct fnl_graph *g = NULL; /* nothing of it is left */
+    assert_int_equal(fnl_onnx_load("tests/golden/onnx/view_numel.onnx", &g, NULL), 0);
+    assert_int_equal(fnl_graph_node_count(g), 4); /* Conv, Relu, Reshape, Gemm */
+    fnl_graph_free(g);
+    assert_int_equal(fnl_onnx_load("tests/golden/onnx/mean_as_pool.onnx", &g, NULL), 0);
+    assert_int_equal(fnl_graph_node(g, 2)->op, FNL_OP_GLOBAL_AVERAGE_POOL);
+    fnl_graph_free(g);
+}
+
 static void weights_of_files_become_parameters(void **state)
 {
     (void)state;
@@ -299,6 +325,7 @@ int main(void)
         cmocka_unit_test(training_forms_and_bad_places_are_not_written),
         cmocka_unit_test(a_failed_save_keeps_the_old_file),
         cmocka_unit_test(files_of_pytorch_give_what_pytorch_gives),
+        cmocka_unit_test(shapes_computed_in_the_file_are_known_when_it_is_read),
         cmocka_unit_test(weights_of_files_become_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

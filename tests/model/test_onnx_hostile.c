@@ -10,7 +10,9 @@ static struct craft craft; /* large */
 static const float weights[64] = {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12};
 static const int64_t row[2] = {0, 4};
 
-static const char *const fixtures[] = {"cnn_norm_kept", "gelu", "fixed_batch"};
+static const char *const fixtures[] = {"cnn_norm_kept", "gelu", "fixed_batch", "view_shuffle",
+                                       "view_slice"};
+#define FIXTURES (sizeof fixtures / sizeof fixtures[0])
 
 static char *read_fixture(const char *name, size_t *ret_size)
 {
@@ -23,7 +25,7 @@ static char *read_fixture(const char *name, size_t *ret_size)
 static void a_file_cut_anywhere_is_refused(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < 3; f++) {
+    for (size_t f = 0; f < FIXTURES; f++) {
         size_t size;
         char *data = read_fixture(fixtures[f], &size);
         for (size_t cut = 0; cut < size; cut++) {
@@ -45,7 +47,7 @@ static void any_changed_byte_is_survived(void **state)
     (void)state;
     static const unsigned char flips[] = {0x01, 0x80, 0x7F, 0xFF};
     int read = 0, refused = 0;
-    for (size_t f = 0; f < 3; f++) {
+    for (size_t f = 0; f < FIXTURES; f++) {
         size_t size;
         char *data = read_fixture(fixtures[f], &size);
         for (size_t i = 0; i < size; i++) {
@@ -68,7 +70,7 @@ static void any_changed_byte_is_survived(void **state)
 static void every_failed_allocation_is_reported(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < 2; f++) {
+    for (size_t f = 0; f < FIXTURES; f++) {
         size_t size;
         char *data = read_fixture(fixtures[f], &size);
         bool done = false;
