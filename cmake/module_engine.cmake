@@ -35,11 +35,12 @@ endif()
 # The GPU kernels' sources, as text.
 file(GLOB gpu_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.k)
 set(gpu_kernels ${CMAKE_SOURCE_DIR}/src/engine/kernels/dialect.h ${gpu_kernels})
+file(GLOB gpu_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.kh)
 set(embedded ${CMAKE_BINARY_DIR}/generated/kernels.c)
 add_custom_command(
   OUTPUT ${embedded}
   COMMAND ${CMAKE_COMMAND} -DOUTPUT=${embedded} -P ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake --
           ${gpu_kernels}
-  DEPENDS ${gpu_kernels} ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
+  DEPENDS ${gpu_kernels} ${gpu_headers} ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
   VERBATIM)
 target_sources(fnl_engine PRIVATE ${embedded})

@@ -1,7 +1,7 @@
 /* gpu.c - an open device with its kernels, and the building of launches (interface in gpu.h).
  *
- * A program is one .k file behind the dialect, compiled when the first kernel of it is asked for:
- * a network uses a few of the files. */
+ * A program is one .k file behind the dialect, with the defines it is asked for with, compiled when
+ * the first kernel of it is asked for: a network uses a few of the files. */
 #include "engine/backend/gpu/gpu.h"
 
 #include <stdio.h>
@@ -11,13 +11,19 @@
 #include "engine/backend/gpu/gpu_rows.h"
 #include "engine/kernels/kernels.h"
 
-#define MAX_FILES 32
+#define MAX_PROGRAMS 64 /* our files, some of them in several tiles */
 /* Groups of a flat launch: enough to fill the largest device, each work-item then loops. */
 #define MAX_FLAT_GROUPS 4096
 
+struct program {
+    const char *file; /* as the caller names it: a literal */
+    struct fnl_accel_prog *prog;
+};
+
 struct fnl_gpu {
     struct fnl_accel *accel;
-    struct fnl_accel_prog *prog[MAX_FILES]; /* by place in fnl__kernel_files; NULL: not built */
+    struct program program[MAX_PROGRAMS]; /* those built */
+    int program_count;
     int owners;
 };
 
@@ -47,8 +53,8 @@ void fnl__gpu_release(struct fnl_gpu *gpu)
     if (gpu == NULL || --gpu->owners > 0) {
         return;
     }
-    for (int i = 0; i < MAX_FILES; i++) {
-        gpu->accel->driver->prog_free(gpu->accel, gpu->prog[i]);
+    for (int i = 0; i < gpu->program_count; i++) {
+        gpu->accel->driver->prog_free(gpu->accel, gpu->program[i].prog);
     }
     fnl_accel_close(gpu->accel);
     fnl_free(gpu);
@@ -59,9 +65,9 @@ struct fnl_accel *fnl__gpu_accel(const struct fnl_gpu *gpu)
     return gpu->accel;
 }
 
-static int build(struct fnl_gpu *gpu, int file, struct fnl_error *err)
+static int build(struct fnl_gpu *gpu, const struct fnl_kernel_file *f, const char *defines,
+                 struct fnl_accel_prog **ret_prog, struct fnl_error *err)
 {
-    const struct fnl_kernel_file *f = &fnl__kernel_files[file];
     size_t size = strlen(fnl__kernel_dialect) + strlen(f->source) + 64;
     char *source = fnl_malloc(size);
     if (source == NULL) {
@@ -69,23 +75,42 @@ static int build(struct fnl_gpu *gpu, int file, struct fnl_error *err)
     }
     /* #line: messages of compilers then name the line of the .k file. */
     (void)snprintf(source, size, "%s#line 1 \"%s.k\"\n%s", fnl__kernel_dialect, f->name, f->source);
-    int rc = gpu->accel->driver->prog_build(gpu->accel, f->name, source, "", &gpu->prog[file], err);
+    int rc = gpu->accel->driver->prog_build(gpu->accel, f->name, source, defines, ret_prog, err);
     fnl_free(source);
+    return rc;
+}
+
+/* The program of `file`, which is a file's name and the defines it is compiled with. */
+static int find_program(struct fnl_gpu *gpu, const char *file, struct fnl_accel_prog **ret_prog,
+                        struct fnl_error *err)
+{
+    for (int i = 0; i < gpu->program_count; i++) {
+        if (strcmp(gpu->program[i].file, file) == 0) {
+            *ret_prog = gpu->program[i].prog;
+            return 0;
+        }
+    }
+    size_t name = strcspn(file, " ");
+    const struct fnl_kernel_file *f = fnl__kernel_files;
+    while (f->name != NULL && (strlen(f->name) != name || strncmp(f->name, file, name) != 0)) {
+        f++;
+    }
+    if (f->name == NULL || gpu->program_count == MAX_PROGRAMS) {
+        return FNL_FAIL(err, INTERNAL, NULL, "there is no file of kernels \"%s\"", file);
+    }
+    int rc = build(gpu, f, file[name] == 0 ? "" : file + name + 1, ret_prog, err);
+    if (rc == 0) {
+        gpu->program[gpu->program_count++] = (struct program){file, *ret_prog};
+    }
     return rc;
 }
 
 int fnl__gpu_kernel(struct fnl_gpu *gpu, const char *file, const char *name,
                     struct fnl_accel_kernel **ret_kernel, struct fnl_error *err)
 {
-    for (int i = 0; fnl__kernel_files[i].name != NULL && i < MAX_FILES; i++) {
-        if (strcmp(fnl__kernel_files[i].name, file) == 0) {
-            int rc = gpu->prog[i] == NULL ? build(gpu, i, err) : 0;
-            return rc != 0 ? rc
-                           : gpu->accel->driver->kernel_get(gpu->accel, gpu->prog[i], name,
-                                                            ret_kernel, err);
-        }
-    }
-    return FNL_FAIL(err, INTERNAL, NULL, "there is no file of kernels \"%s\"", file);
+    struct fnl_accel_prog *prog = NULL;
+    int rc = find_program(gpu, file, &prog, err);
+    return rc != 0 ? rc : gpu->accel->driver->kernel_get(gpu->accel, prog, name, ret_kernel, err);
 }
 
 /* ---- a launch ---- */

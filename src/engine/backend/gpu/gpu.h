@@ -29,7 +29,8 @@ int fnl__gpu_open(const char *name, struct fnl_gpu **ret_gpu, struct fnl_error *
 void fnl__gpu_hold(struct fnl_gpu *gpu);    /* one more owner */
 void fnl__gpu_release(struct fnl_gpu *gpu); /* takes NULL; the last owner's closes the device */
 struct fnl_accel *fnl__gpu_accel(const struct fnl_gpu *gpu);
-/* A kernel of file `file`.k, compiled when first asked for. */
+/* A kernel of file `file`, compiled when first asked for: the name of a .k file, and behind a space
+ * the defines to compile it with ("gemm -DBM=64"); a literal, or something else that stays. */
 int fnl__gpu_kernel(struct fnl_gpu *gpu, const char *file, const char *name,
                     struct fnl_accel_kernel **ret_kernel, struct fnl_error *err);
 

@@ -6,7 +6,7 @@
 #include "engine/backend/gpu/gpu.h"
 
 /* gpu_linear.c, gpu_conv.c */
-#define FNL_GPU_PRODUCT_ROWS(X)
+#define FNL_GPU_PRODUCT_ROWS(X) X(matmul) X(gemm)
 
 /* gpu_elementwise.c */
 #define FNL_GPU_ELEMENTWISE_ROWS(X) X(relu)
