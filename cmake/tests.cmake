@@ -3,6 +3,7 @@
 enable_testing()
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 set(FNL_TEST_ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP"
+    "POCL_CACHE_DIR=${CMAKE_BINARY_DIR}/pocl"
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
@@ -38,15 +39,28 @@ function(fnl_tests name)
       target_link_libraries(${target} PRIVATE ${name}_shared)
     endif()
     target_link_libraries(${target} PRIVATE fnl_${name} PkgConfig::CMOCKA m)
+    if(TARGET fake_cuda_client)
+      target_link_libraries(${target} PRIVATE fake_cuda_client)
+    endif()
     fnl_add_test(${name}.${test} ${target})
   endforeach()
 endfunction()
+include(cmake/fake_cuda.cmake)
 if(CMOCKA_FOUND)
   foreach(module base device net data fetch engine model train api cli)
     fnl_tests(${module})
   endforeach()
   # What the interface gives is compared with what the modules below give, on the same small data.
   target_link_libraries(api_test_training PRIVATE train_shared)
+endif()
+
+# NVIDIA's own declarations, where they are, to compare ours with.
+find_path(FNL_CUDA_INCLUDE cuda.h PATHS $ENV{CUDA_HOME}/include $ENV{CUDA_PATH}/include
+          /usr/local/cuda/include)
+mark_as_advanced(FNL_CUDA_INCLUDE)
+if(FNL_CUDA_INCLUDE AND TARGET device_test_cuda_values)
+  target_include_directories(device_test_cuda_values SYSTEM PRIVATE ${FNL_CUDA_INCLUDE})
+  target_compile_definitions(device_test_cuda_values PRIVATE FNL_CUDA_H=<cuda.h>)
 endif()
 
 # tests/cli/*.sh: the program from outside.

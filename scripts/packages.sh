@@ -6,10 +6,11 @@
 BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev libyaml-dev \
 zlib1g-dev libturbojpeg0-dev libspng-dev libprotobuf-c-dev protobuf-c-compiler \
 libonnx-dev libcurl4-openssl-dev opencl-c-headers"
-# To test: unit tests, checkers, the second compiler with its sanitizers and libFuzzer, and what
-# checks our output (the ONNX checker, lint for the man page and the scripts, the .deb's tools).
+# To test: unit tests, checkers, the second compiler with its sanitizers and libFuzzer, what checks
+# our output (the ONNX checker, lint for the man page and the scripts, the .deb's tools), and an
+# OpenCL device made of the processor, on which GPU kernels run.
 TEST_PACKAGES="g++ libcmocka-dev python3 clang clang-format libclang-rt-dev shellcheck mandoc dpkg-dev \
-file curl python3-numpy python3-onnx"
+file curl python3-numpy python3-onnx pocl-opencl-icd ocl-icd-libopencl1"
 
 # install_packages WHY PACKAGE...: with apt-get, as root or through sudo, only what is missing.
 install_packages() {

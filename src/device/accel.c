@@ -5,7 +5,8 @@
 
 #include "base/text.h"
 
-const struct fnl_accel_driver *const fnl_accel_drivers[] = {&fnl_accel_opencl, NULL};
+const struct fnl_accel_driver *const fnl_accel_drivers[] = {&fnl_accel_cuda, &fnl_accel_opencl,
+                                                            NULL};
 
 /* "cuda", "cuda:3": the kind's length and the number; false when it is no number. */
 static bool split_name(const char *name, size_t *ret_kind, int64_t *ret_index)

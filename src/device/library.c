@@ -6,9 +6,14 @@
 
 static const char *hidden; /* test hook */
 
-void fnl_library_hide(const char *symbol)
+void fnl_library_hide(const char *name)
 {
-    hidden = symbol;
+    hidden = name;
+}
+
+static bool is_hidden(const char *name)
+{
+    return hidden != NULL && strcmp(hidden, name) == 0;
 }
 
 /* A library that is there but cannot be opened (damaged, of another machine, missing what it needs)
@@ -17,12 +22,12 @@ static void *open_first(const char *const *names, const char **ret_name, struct 
 {
     char why[512] = "";
     for (size_t i = 0; names[i] != NULL; i++) {
-        void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        void *library = is_hidden(names[i]) ? NULL : dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         if (library != NULL) {
             *ret_name = names[i];
             return library;
         }
-        const char *text = dlerror();
+        const char *text = is_hidden(names[i]) ? "No such file (hidden by a test)" : dlerror();
         if (text != NULL && (why[0] == 0 || strstr(why, "No such file") != NULL)) {
             size_t n = strnlen(text, sizeof why - 1);
             memcpy(why, text, n);
@@ -43,8 +48,7 @@ int fnl_library_open(const char *const *names, const struct fnl_library_symbol *
         return FNL_E_NOTFOUND;
     }
     for (size_t i = 0; i < count; i++) {
-        bool hide = hidden != NULL && strcmp(hidden, symbols[i].name) == 0;
-        void *address = hide ? NULL : dlsym(library, symbols[i].name);
+        void *address = is_hidden(symbols[i].name) ? NULL : dlsym(library, symbols[i].name);
         if (address == NULL && symbols[i].required) {
             (void)dlclose(library);
             return FNL_FAIL(err, UNSUPPORTED, NULL, "%s: too old: it has no %s", name,

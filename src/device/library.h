@@ -26,7 +26,9 @@ int fnl_library_open(const char *const *names, const struct fnl_library_symbol *
                      struct fnl_error *err);
 void fnl_library_close(void *library); /* takes NULL */
 
-/* Test hook: no library opened from now on has this symbol (NULL: all have theirs again). */
-void fnl_library_hide(const char *symbol);
+/* Test hook: from now on there is no symbol and no library of this name (NULL: all are there
+ * again).
+ */
+void fnl_library_hide(const char *name);
 
 #endif

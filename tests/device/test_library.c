@@ -76,6 +76,9 @@ static void a_missing_required_symbol_is_named(void **state)
     assert_string_equal(err.message, "libm.so.6: too old: it has no cos");
     assert_int_equal(open_math(names, &m, &library, NULL, &err), 0);
     fnl_library_close(library);
+    fnl_library_hide("libm.so.6");
+    assert_int_equal(open_math(names, &m, &library, NULL, &err), FNL_E_NOTFOUND);
+    fnl_library_hide(NULL);
 }
 
 int main(void)

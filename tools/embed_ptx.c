@@ -1,0 +1,136 @@
+/* embed_ptx.c - a tool of the build: GPU kernels compiled to PTX, as the C table of
+ * src/device/cuda/embedded.h.
+ *
+ *     embed_ptx MODE OUTPUT DIALECT.h A.k B.k ...
+ *
+ * MODE auto: without NVRTC the table is empty, and a kernel that this NVRTC cannot compile is left
+ * out, both with a line on stderr; on: both are errors; off: the table is empty.
+ *
+ * The PTX is for compute capability 7.5: every later device's driver takes it. NVRTC writes the
+ * newest version of the language, which needs the newest driver, though our kernels use nothing of
+ * it; so the version is set back to that of the oldest driver we run on (CUDA 11.4). A test has
+ * ptxas check that the PTX is right in that version. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/files.h"
+#include "base/mem.h"
+#include "device/cuda/nvrtc.h"
+
+#define ARCH 75
+#define VERSION ".version 7.4"
+#define SOURCE_MAX ((size_t)4 << 20)
+
+struct embed {
+    bool strict;
+    const struct fnl__nvrtc *nvrtc;
+    char *dialect;
+    struct fnl_buf out, rows;
+};
+
+static int say(const struct embed *e, const struct fnl_error *err)
+{
+    (void)fprintf(stderr, "embed_ptx: %s\n", err->message);
+    return e->strict ? 1 : 0;
+}
+
+/* Replaces ".version X.Y" at the start of a line. */
+static void append_ptx(struct fnl_buf *b, const char *ptx)
+{
+    (void)fnl_buf_puts(b, "    \"");
+    for (const char *p = ptx; *p != 0; p++) {
+        if (strncmp(p, ".version ", 9) == 0 && (p == ptx || p[-1] == '\n')) {
+            (void)fnl_buf_puts(b, VERSION);
+            p += strcspn(p, "\n");
+        }
+        if (*p == '\n') {
+            (void)fnl_buf_puts(b, p[1] == 0 ? "\\n" : "\\n\"\n    \"");
+        } else if (*p == '"' || *p == '\\') {
+            (void)fnl_buf_printf(b, "\\%c", *p);
+        } else {
+            (void)fnl_buf_append(b, p, 1);
+        }
+    }
+    (void)fnl_buf_puts(b, "\"");
+}
+
+static int embed_file(struct embed *e, const char *path)
+{
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_buf source;
+    char *text = NULL, *ptx = NULL, name[128];
+    size_t size = 0;
+    const char *base = fnl_path_basename(path);
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
+    fnl_buf_init(&source, 2 * SOURCE_MAX);
+    int rc = fnl_file_read(path, SOURCE_MAX, &text, &size, &err);
+    if (rc != 0) {
+        (void)fprintf(stderr, "embed_ptx: %s\n", err.message);
+        return 1;
+    }
+    (void)fnl_buf_puts(&source, e->dialect);
+    (void)fnl_buf_puts(&source, text);
+    const struct fnl__nvrtc_job job = {base, source.data, "", ARCH, false};
+    rc = fnl__nvrtc_compile(e->nvrtc, &job, &ptx, &size, NULL, &err);
+    if (rc == 0) {
+        (void)fnl_buf_printf(&e->out, "static const char ptx_%s[] =\n", name);
+        append_ptx(&e->out, ptx);
+        (void)fnl_buf_puts(&e->out, ";\n\n");
+        (void)fnl_buf_printf(&e->rows, "    {\"%s\", \"\", ptx_%s},\n", name, name);
+    }
+    fnl_free(ptx);
+    fnl_free(text);
+    fnl_buf_free(&source);
+    return rc == 0 ? 0 : say(e, &err);
+}
+
+static int embed_all(struct embed *e, const char *const *path, int count)
+{
+    struct fnl_error err = FNL_ERROR_INIT;
+    size_t size = 0;
+    if (fnl__nvrtc_open(&e->nvrtc, &err) != 0) {
+        return say(e, &err);
+    }
+    if (fnl_file_read(path[0], SOURCE_MAX, &e->dialect, &size, &err) != 0) {
+        (void)fprintf(stderr, "embed_ptx: %s\n", err.message);
+        return 1;
+    }
+    int failed = 0;
+    for (int i = 1; i < count && failed == 0; i++) {
+        failed = embed_file(e, path[i]);
+    }
+    fnl_free(e->dialect);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        (void)fprintf(stderr, "usage: embed_ptx auto|on|off OUTPUT DIALECT.h A.k...\n");
+        return 2;
+    }
+    struct embed e = {.strict = strcmp(argv[1], "on") == 0};
+    struct fnl_error err = FNL_ERROR_INIT;
+    fnl_buf_init(&e.out, (size_t)256 << 20);
+    fnl_buf_init(&e.rows, (size_t)1 << 20);
+    (void)fnl_buf_puts(&e.out, "/* Made by tools/embed_ptx.c. */\n"
+                               "#include \"device/cuda/embedded.h\"\n\n#include <stddef.h>\n\n");
+    int failed =
+        strcmp(argv[1], "off") == 0 ? 0 : embed_all(&e, (const char *const *)argv + 3, argc - 3);
+    (void)fnl_buf_printf(&e.out, "const char fnl__cuda_embedded_by[] = \"%s\";\n",
+                         e.nvrtc == NULL ? "" : fnl__nvrtc_version(e.nvrtc));
+    (void)fnl_buf_printf(&e.out,
+                         "const struct fnl__cuda_embedded fnl__cuda_embedded[] = {\n%s"
+                         "    {NULL, NULL, NULL},\n};\n",
+                         e.rows.data == NULL ? "" : e.rows.data);
+    if (failed == 0 && (e.out.failed || e.rows.failed ||
+                        fnl_file_write(argv[2], e.out.data, e.out.size, &err) != 0)) {
+        (void)fprintf(stderr, "embed_ptx: %s: cannot be written %s\n", argv[2], err.message);
+        failed = 1;
+    }
+    fnl_buf_free(&e.out);
+    fnl_buf_free(&e.rows);
+    return failed;
+}
