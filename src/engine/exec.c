@@ -19,8 +19,11 @@ static int alloc_shards(struct fnl_exec *e, struct fnl_error *err)
     size_t gradient_bytes =
         e->options.training ? (e->params->trainable_size + 1) * sizeof(float) : 0;
     e->shard = fnl_calloc((size_t)e->shard_count, sizeof *e->shard);
-    e->gradient = fnl_calloc((size_t)e->shard_count, sizeof *e->gradient);
-    if (e->shard == NULL || e->gradient == NULL) {
+    e->gradient = fnl_calloc((size_t)e->shard_count + 1, sizeof *e->gradient);
+    e->batch_arena = fnl_alloc_aligned(e->plan->batch_bytes + FNL_CACHE_LINE);
+    e->shared_scratch = fnl_alloc_aligned(e->plan->shared_scratch_bytes + FNL_CACHE_LINE);
+    if (e->shard == NULL || e->gradient == NULL || e->batch_arena == NULL ||
+        e->shared_scratch == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for %d shards", e->shard_count);
     }
     for (int s = 0; s < e->shard_count; s++) {
@@ -38,6 +41,7 @@ static int alloc_shards(struct fnl_exec *e, struct fnl_error *err)
             (unsigned char *)(e->rounded != NULL ? e->rounded : e->params->block[0]);
         r->base[FNL_SPACE_STATE] = (unsigned char *)e->params->block[0];
         r->base[FNL_SPACE_CONST] = e->plan->constants;
+        r->base[FNL_SPACE_BATCH] = e->batch_arena;
         r->seed = e->options.seed;
     }
     return 0;
@@ -79,6 +83,8 @@ static int make_plan(struct fnl_exec *e, struct fnl_error *err)
     }
     struct fnl_plan_options o = {
         .shard_rows = (e->options.batch + (size_t)e->shard_count - 1) / (size_t)e->shard_count,
+        .batch_rows = e->options.batch,
+        .threads = e->pool != NULL ? fnl_pool_threads(e->pool) : 1,
         .block_bytes = e->options.block_bytes > 0 ? e->options.block_bytes : FNL_BLOCK_BYTES,
         .training = e->options.training,
         .bf16 = e->options.precision == FNL_PRECISION_BF16,
@@ -126,14 +132,15 @@ static int init_exec(struct fnl_exec *e, struct fnl_error *err)
             return FNL_FAIL(err, NOMEM, NULL, "no memory for execution");
         }
     }
-    size_t slices = e->params->trainable_size / FNL_SLICE_FLOATS + 1;
-    e->slice_norm2 = fnl_calloc(slices, sizeof *e->slice_norm2);
-    if (e->slice_norm2 == NULL || (e->options.precision == FNL_PRECISION_BF16 && !e->rounded)) {
+    if (e->options.precision == FNL_PRECISION_BF16 && !e->rounded) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for execution");
     }
     int rc = make_plan(e, err);
     if (rc == 0) {
         rc = alloc_shards(e, err);
+    }
+    if (rc == 0) {
+        rc = fnl__exec_make_items(e, err);
     }
     return rc != 0 ? rc : alloc_staging(e, err);
 }
@@ -175,7 +182,9 @@ void fnl_exec_free(struct fnl_exec *exec)
     fnl_free(exec->shard);
     fnl_free(exec->gradient);
     fnl_free(exec->rounded);
-    fnl_free(exec->slice_norm2);
+    fnl_free(exec->batch_arena);
+    fnl_free(exec->shared_scratch);
+    fnl_free(exec->item);
     fnl_free(exec->state_before);
     fnl__gpu_exec_free(exec->gpu);
     fnl__plan_free(exec->plan);
@@ -188,7 +197,7 @@ int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl
 {
     struct fnl_operand o = fnl__exec_operand(exec, value);
     const char *name = fnl_graph_value(exec->graph, value)->name;
-    if (o.value < 0 || o.dtype != FNL_F32 || o.space > FNL_SPACE_ARENA) {
+    if (o.value < 0 || o.dtype != FNL_F32 || o.space > FNL_SPACE_BATCH) {
         return FNL_FAIL(err, INVALID, NULL, "tensor \"%s\" cannot be read after a run", name);
     }
     if (exec->gpu != NULL) {
@@ -196,7 +205,7 @@ int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl
     }
     for (int s = 0; s < exec->shard_count; s++) {
         const struct fnl_run *r = &exec->shard[s].run;
-        const float *src = (const float *)(r->base[o.space] + o.offset);
+        const float *src = fnl__exec_rows(r, &o);
         size_t rows = o.row_bytes > 0 ? r->shard_rows : 1;
         if (r->shard_rows == 0) {
             continue; /* it has not run */
@@ -218,7 +227,8 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
                            struct fnl_error *err)
 {
     int i = fnl__params_find(exec->params, param);
-    if (i < 0 || !exec->params->param[i].trainable || !exec->options.training) {
+    if (i < 0 || !exec->params->param[i].trainable || !exec->options.training ||
+        (exec->gpu == NULL && !exec->options.keep_gradients)) {
         return FNL_FAIL(err, INVALID, NULL, "no gradient of \"%s\"", param);
     }
     const struct fnl_param *p = &exec->params->param[i];
@@ -229,10 +239,11 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
     if (sum == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a gradient");
     }
-    for (int s = 0; s < exec->shard_count; s++) {
+    bool whole = fnl__exec_whole_gradient(exec, p);
+    for (int s = 0; s < (whole ? 1 : exec->shard_count); s++) {
         const struct fnl_run *r = &exec->shard[s].run;
         const float *g = (const float *)(void *)r->base[FNL_SPACE_GRADIENT] + p->offset;
-        for (size_t k = 0; r->shard_rows > 0 && k < p->layout.size; k++) {
+        for (size_t k = 0; (whole || r->shard_rows > 0) && k < p->layout.size; k++) {
             sum[k] += g[k];
         }
     }
@@ -252,7 +263,8 @@ size_t fnl_exec_memory_bytes(const struct fnl_exec *exec)
     }
     size_t per_shard = exec->plan->arena_bytes + exec->plan->scratch_bytes +
                        (exec->options.training ? exec->params->trainable_size * 4 : 0);
-    return per_shard * (size_t)exec->shard_count +
+    return per_shard * (size_t)exec->shard_count + exec->plan->batch_bytes +
+           exec->plan->shared_scratch_bytes +
            (exec->params->size + (size_t)(exec->params->slots - 1) * exec->params->trainable_size) *
                4;
 }
@@ -262,20 +274,35 @@ int fnl_exec_launches(const struct fnl_exec *exec, size_t rows)
     return exec->gpu != NULL ? fnl__gpu_exec_launches(exec->gpu, rows) : 0;
 }
 
+static void describe_step(const struct fnl_step *step, struct fnl_buf *out)
+{
+    char shape[FNL_SHAPE_TEXT];
+    fnl_buf_printf(out, "  %-28s %-20s -> %s%s%s", step->impl->name,
+                   step->node != NULL ? step->node->name : "",
+                   fnl_shape_text(&step->out[0].shape, shape),
+                   step->activation != 0 || step->mask_relu ? " +relu" : "",
+                   step->bf16_product ? " bf16" : "");
+    if (step->parts > 0) {
+        fnl_buf_printf(out, ", %d parts", step->parts);
+    }
+    fnl_buf_printf(out, "\n");
+}
+
 int fnl_exec_describe(const struct fnl_exec *exec, struct fnl_buf *out)
 {
-    for (int g = 0; g < exec->plan->group_count; g++) {
-        const struct fnl_group *group = &exec->plan->group[g];
+    const struct fnl_plan *plan = exec->plan;
+    for (int g = 0; g < plan->group_count; g++) {
+        const struct fnl_group *group = &plan->group[g];
         fnl_buf_printf(out, "group %d: %zu rows at a time\n", g, group->block_rows);
         for (int s = group->first; s < group->first + group->count; s++) {
-            const struct fnl_step *step = &exec->plan->step[s];
-            char shape[FNL_SHAPE_TEXT];
-            fnl_buf_printf(out, "  %-28s %-20s -> %s%s%s\n", step->impl->name,
-                           step->node != NULL ? step->node->name : "",
-                           fnl_shape_text(&step->out[0].shape, shape),
-                           step->activation != 0 || step->mask_relu ? " +relu" : "",
-                           step->bf16_product ? " bf16" : "");
+            describe_step(&plan->step[s], out);
         }
+    }
+    if (plan->shared_first < plan->step_count) {
+        fnl_buf_printf(out, "shared by threads, the whole batch\n");
+    }
+    for (int s = plan->shared_first; s < plan->step_count; s++) {
+        describe_step(&plan->step[s], out);
     }
     return out->failed ? FNL_E_NOMEM : 0;
 }

@@ -7,8 +7,8 @@
  *         -> fnl_exec_run / fnl_exec_train_step, any number of times; neither allocates.
  *
  * A training and an evaluation plan share one fnl_params. The batch is split into `shards`; each
- * shard runs the whole plan on its rows, gradients are summed in shard order, so results depend on
- * `shards` and never on who ran what. */
+ * shard runs the whole plan on its rows, gradients are summed in shard order, or over the whole
+ * batch by steps that threads share, so results depend on `shards` and never on who ran what. */
 #ifndef FNL_ENGINE_EXEC_H
 #define FNL_ENGINE_EXEC_H
 
@@ -65,9 +65,10 @@ int fnl_params_store(const struct fnl_params *params, struct fnl_graph *g, struc
 /* ---- execution ---- */
 struct fnl_exec_options {
     int version;
-    size_t batch;  /* most rows of one run */
-    int shards;    /* parts of a batch; 0 = threads of the pool */
-    bool training; /* the graph has gradients; steps update the parameters */
+    size_t batch;        /* most rows of one run */
+    int shards;          /* parts of a batch; 0 = threads of the pool */
+    bool training;       /* the graph has gradients; steps update the parameters */
+    bool keep_gradients; /* fnl_exec_read_gradient after a step; costs a pass over memory */
     enum fnl_precision precision;
     uint64_t seed;      /* Dropout */
     size_t block_bytes; /* what a block of rows may touch between steps; 0 = suits common caches */
@@ -113,7 +114,7 @@ int fnl_exec_result(const struct fnl_exec *exec, struct fnl_step_result *ret);
 
 /* Copies a graph output's rows (row-major, ONNX order) after a run. */
 int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl_error *err);
-/* Tests: gradient of a parameter after a step, ONNX order. */
+/* Tests: gradient of a parameter after a step, ONNX order. Only with keep_gradients. */
 int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float *dst,
                            struct fnl_error *err);
 

@@ -18,7 +18,7 @@ static void round_outputs(const struct fnl_exec *e, const struct fnl_step *step,
 {
     for (int i = 0; i < step->out_count; i++) {
         const struct fnl_operand *o = &step->out[i];
-        if (o->value >= 0 && o->space == FNL_SPACE_ARENA && o->dtype == FNL_F32 &&
+        if (o->value >= 0 && o->space <= FNL_SPACE_BATCH && o->dtype == FNL_F32 &&
             o->shape.rank > 1 && o->shape.dim[0] == FNL_DIM_BATCH) {
             float *p = fnl_f32(r, o);
             e->params->backend->round_bf16(r->rows * o->row_size, p, p);
@@ -82,6 +82,13 @@ struct fnl_operand fnl__exec_operand(const struct fnl_exec *e, int value)
         o.dtype = v->dtype;
     }
     return o;
+}
+
+const void *fnl__exec_rows(const struct fnl_run *r, const struct fnl_operand *o)
+{
+    struct fnl_run begin = *r;
+    begin.row0 = 0;
+    return fnl_at(&begin, o);
 }
 
 /* How many rows' best score is their label. Only for integer labels. */
@@ -265,9 +272,10 @@ int fnl_exec_result(const struct fnl_exec *exec, struct fnl_step_result *ret)
     }
     for (int s = 0; s < exec->shard_count; s++) {
         const struct fnl_run *r = &exec->shard[s].run;
+        const float *row = fnl__exec_rows(r, &loss);
         ret->correct += exec->shard[s].correct;
         for (size_t i = 0; loss.value >= 0 && i < r->shard_rows; i++) {
-            ret->loss_sum += (double)((const float *)(r->base[loss.space] + loss.offset))[i];
+            ret->loss_sum += (double)row[i];
         }
     }
     return 0;

@@ -21,10 +21,11 @@ enum fnl_layout {
 };
 
 enum fnl_space {
-    FNL_SPACE_ARENA,    /* activations of one shard */
-    FNL_SPACE_PARAM,    /* weights, shared by all shards; with bfloat16 a rounded copy */
-    FNL_SPACE_STATE,    /* parameters that are not trained (running statistics), shared; written in
-                           merge() only */
+    FNL_SPACE_ARENA, /* activations of one shard */
+    FNL_SPACE_BATCH, /* activations of all shards, each at its rows: for steps that threads share */
+    FNL_SPACE_PARAM, /* weights, shared by all shards; with bfloat16 a rounded copy */
+    FNL_SPACE_STATE, /* parameters that are not trained (running statistics), shared; written in
+                        merge() only */
     FNL_SPACE_GRADIENT, /* one shard's gradients, laid out like PARAM */
     FNL_SPACE_CONST,
     FNL_SPACE_FEED0, /* graph input 0, 1, ...: the caller's rows, at the shard's first row */
@@ -72,8 +73,9 @@ struct fnl_step {
     int in_count, out_count;
     bool bf16;             /* the run's precision is bfloat16 */
     bool bf16_product;     /* set by plan(): multiplies bfloat16, not rounded float32 */
+    int parts;             /* > 0: threads share it, in so many parts; set before plan() */
     size_t max_rows;       /* most rows of one block; for plan() to size its scratch */
-    size_t scratch_bytes;  /* set by plan(); kept from block to block of one run */
+    size_t scratch_bytes;  /* set by plan(), for each part; kept from block to block of one run */
     size_t scratch_offset; /* the executor's */
     void *state;           /* set by plan(), in the plan's arena; NULL when not needed */
     int activation;        /* fused activation after the op: enum of the back end, 0 = none */
@@ -87,7 +89,8 @@ static inline void *fnl_at(const struct fnl_run *run, const struct fnl_operand *
     if (o->value < 0) {
         return NULL;
     }
-    return run->base[o->space] + o->offset + run->row0 * o->row_bytes;
+    size_t row = run->row0 + (o->space == FNL_SPACE_BATCH ? run->first_row : 0);
+    return run->base[o->space] + o->offset + row * o->row_bytes;
 }
 /* Is its first dimension the batch? */
 static inline bool fnl_batched(const struct fnl_operand *o)
@@ -105,6 +108,7 @@ static inline float *fnl_f32(const struct fnl_run *run, const struct fnl_operand
 }
 
 struct fnl_gpu_emit;
+struct fnl_update;
 
 struct fnl_op_impl {
     enum fnl_op op;
@@ -139,6 +143,14 @@ struct fnl_op_impl {
     /* Back ends on accelerators, in place of run, merge and finish: queues the kernels that do the
      * step's work (backend/gpu/gpu.h). Called while recording. */
     int (*launch)(const struct fnl_step *step, struct fnl_gpu_emit *emit, struct fnl_error *err);
+    /* (optional) Threads may share this gradient of a parameter instead of each summing up its own
+     * shard's: parts() says in how many parts for so many threads, 0: not shared. run_part() is
+     * given the whole batch and sums in the order of its rows, so that the bits depend neither on
+     * parts nor on shards. With an update the part's parameters are updated at once, by the same
+     * operations that the back end's update() would do, and the gradient may not be left. */
+    int (*parts)(const struct fnl_step *step, const struct fnl_graph *g, int threads);
+    void (*run_part)(const struct fnl_step *step, const struct fnl_run *run, int part,
+                     const struct fnl_update *update /* or NULL */);
 };
 
 /* How a parameter lies in the flat blocks. */

@@ -261,6 +261,8 @@ int fnl__plan_create(const struct fnl_graph *g, struct fnl_params *params,
     plan->params = params;
     plan->backend = params->backend;
     plan->shard_rows = options->shard_rows;
+    plan->batch_rows = options->batch_rows;
+    plan->threads = options->threads;
     plan->block_bytes = options->block_bytes;
     plan->training = options->training;
     plan->bf16 = options->bf16;

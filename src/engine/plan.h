@@ -35,6 +35,8 @@ struct fnl_plan {
     struct fnl_params *params;
     struct fnl_arena arena;
     size_t shard_rows;  /* most rows of one shard */
+    size_t batch_rows;  /* most rows of all shards */
+    int threads;        /* that may share a step */
     size_t block_bytes; /* what a block of rows may touch */
     bool training, bf16;
     struct fnl_slot *slot;
@@ -43,14 +45,17 @@ struct fnl_plan {
     struct fnl_step *step;
     int *step_slot; /* [step][FNL_STEP_INPUTS + FNL_STEP_OUTPUTS]: operand's slot, or -1 */
     int step_count;
+    int shared_first; /* steps from here on are shared by threads, after all groups */
     struct fnl_group *group;
     int group_count;
     unsigned char *constants; /* FNL_SPACE_CONST */
     size_t constant_bytes, arena_bytes, scratch_bytes;
+    size_t batch_bytes, shared_scratch_bytes; /* BATCH space; scratch of all parts */
 };
 
 struct fnl_plan_options {
-    size_t shard_rows;
+    size_t shard_rows, batch_rows;
+    int threads;
     size_t block_bytes;
     bool training;
     bool bf16;       /* the run's precision: implementations may multiply bfloat16 */
@@ -62,6 +67,9 @@ int fnl__plan_create(const struct fnl_graph *g, struct fnl_params *params,
                      const struct fnl_plan_options *options, struct fnl_plan **ret_plan,
                      struct fnl_error *err);
 void fnl__plan_free(struct fnl_plan *plan);
+
+/* plan_share.c: marks the steps that threads share and puts them behind all others, in order. */
+int fnl__plan_share(struct fnl_plan *plan, struct fnl_error *err);
 
 /* Groups, lifetimes, offsets, scratch. */
 int fnl__plan_memory(struct fnl_plan *plan, struct fnl_error *err);

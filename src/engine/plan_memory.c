@@ -91,14 +91,14 @@ static int make_groups(struct fnl_plan *plan, struct fnl_error *err)
         fnl_free(seen);
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a plan");
     }
-    for (int s = 0; s < plan->step_count;) {
+    for (int s = 0; s < plan->shared_first;) {
         const int mark = ++plan->group_count;
         struct fnl_group *g = &plan->group[mark - 1];
         *g = (struct fnl_group){.first = s, .count = 1, .block_rows = plan->shard_rows};
         g->merge = plan->step[s].impl->merge != NULL;
         if (in_blocks(plan, &plan->step[s])) {
             struct growth have = grown(plan, (struct growth){.wish = 1}, s, seen, mark);
-            for (int next = s + 1; next < plan->step_count && in_blocks(plan, &plan->step[next]);
+            for (int next = s + 1; next < plan->shared_first && in_blocks(plan, &plan->step[next]);
                  next++) {
                 struct growth with = grown(plan, have, next, seen, mark);
                 if (!go_together(plan, &with)) {
@@ -128,16 +128,23 @@ static void find_lives(struct fnl_plan *plan)
             }
         }
     }
+    /* Shared steps run when all groups have. */
+    for (int k = plan->shared_first * OPERANDS; k < plan->step_count * OPERANDS; k++) {
+        if (plan->step_slot[k] >= 0) {
+            plan->slot[plan->step_slot[k]].last_group = plan->group_count;
+        }
+    }
     for (int i = 0; i < plan->slot_count; i++) {
         struct fnl_slot *slot = &plan->slot[i];
-        if (slot->space != FNL_SPACE_ARENA || slot->first_group < 0) {
+        bool placed = slot->space == FNL_SPACE_ARENA || slot->space == FNL_SPACE_BATCH;
+        if (!placed || slot->first_group < 0) {
             continue;
         }
         const struct fnl_group *g = &plan->group[slot->first_group];
         if (slot->kept) {
             slot->last_group = INT_MAX;
-        } else if (slot->last_group == slot->first_group && slot->row_bytes > 0 &&
-                   g->block_rows < plan->shard_rows) {
+        } else if (slot->space == FNL_SPACE_ARENA && slot->last_group == slot->first_group &&
+                   slot->row_bytes > 0 && g->block_rows < plan->shard_rows) {
             slot->one_block = true;
             slot->bytes = slot->row_bytes * g->block_rows;
         }
@@ -185,7 +192,8 @@ static size_t round_up(size_t n)
     return (n + FNL_CACHE_LINE - 1) / FNL_CACHE_LINE * FNL_CACHE_LINE;
 }
 
-static int place_slots(struct fnl_plan *plan, struct fnl_error *err)
+static int place_slots(struct fnl_plan *plan, enum fnl_space space, size_t *ret_bytes,
+                       struct fnl_error *err)
 {
     int *order = fnl_malloc(((size_t)plan->slot_count + 1) * 2 * sizeof *order);
     if (order == NULL) {
@@ -194,7 +202,7 @@ static int place_slots(struct fnl_plan *plan, struct fnl_error *err)
     int *placed = order + plan->slot_count + 1;
     int count = 0, done = 0;
     for (int i = 0; i < plan->slot_count; i++) {
-        if (plan->slot[i].space == FNL_SPACE_ARENA && plan->slot[i].first_group >= 0) {
+        if (plan->slot[i].space == space && plan->slot[i].first_group >= 0) {
             plan->slot[i].bytes = round_up(plan->slot[i].bytes);
             order[count++] = i;
         }
@@ -210,7 +218,7 @@ static int place_slots(struct fnl_plan *plan, struct fnl_error *err)
         }
         placed[k] = order[i];
         size_t end = slot->offset + slot->bytes;
-        plan->arena_bytes = end > plan->arena_bytes ? end : plan->arena_bytes;
+        *ret_bytes = end > *ret_bytes ? end : *ret_bytes;
     }
     fnl_free(order);
     return 0;
@@ -253,17 +261,30 @@ static int plan_steps(struct fnl_plan *plan, struct fnl_error *err)
         }
         plan->scratch_bytes = scratch > plan->scratch_bytes ? scratch : plan->scratch_bytes;
     }
+    for (int i = plan->shared_first; i < plan->step_count; i++) {
+        struct fnl_step *s = &plan->step[i];
+        s->max_rows = plan->batch_rows;
+        int rc = s->impl->plan != NULL ? s->impl->plan(s, plan->graph, &plan->arena, err) : 0;
+        if (rc != 0) {
+            return rc;
+        }
+        s->scratch_bytes = round_up(s->scratch_bytes);
+        s->scratch_offset = plan->shared_scratch_bytes;
+        plan->shared_scratch_bytes += s->scratch_bytes * (size_t)s->parts;
+    }
     return 0;
 }
 
 int fnl__plan_memory(struct fnl_plan *plan, struct fnl_error *err)
 {
-    int rc = make_groups(plan, err);
+    int rc = fnl__plan_share(plan, err);
+    rc = rc != 0 ? rc : make_groups(plan, err);
     if (rc != 0) {
         return rc;
     }
     find_lives(plan);
-    rc = place_slots(plan, err);
+    rc = place_slots(plan, FNL_SPACE_ARENA, &plan->arena_bytes, err);
+    rc = rc != 0 ? rc : place_slots(plan, FNL_SPACE_BATCH, &plan->batch_bytes, err);
     if (rc != 0) {
         return rc;
     }

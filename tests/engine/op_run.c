@@ -148,6 +148,7 @@ int op_run(const struct op_case *c, const struct op_setup *setup, struct op_resu
     options.batch = setup->plan_rows;
     options.shards = setup->shards;
     options.training = setup->training;
+    options.keep_gradients = true;
     options.seed = OP_SEED;
     options.loss_value = setup->training ? net.loss : -1;
     rc = fnl_pool_create(setup->shards, &pool, err);

@@ -12,7 +12,8 @@ struct session {
     struct fnl_exec *exec;
 };
 
-static size_t block_bytes; /* 0: the default */
+static size_t block_bytes;  /* 0: the default */
+static bool keep_gradients; /* no update is fused with its gradient then */
 
 static void open_session(struct session *s, enum net_kind kind, const char *backend, int threads,
                          int shards, struct fnl_optimizer optimizer, enum fnl_precision precision)
@@ -25,6 +26,7 @@ static void open_session(struct session *s, enum net_kind kind, const char *back
     o.batch = 40;
     o.shards = shards;
     o.block_bytes = block_bytes;
+    o.keep_gradients = keep_gradients;
     o.training = true;
     o.precision = precision;
     o.loss_value = s->net.loss;
@@ -160,6 +162,90 @@ static void cpu_follows_the_reference(void **state)
         fnl_free(a);
         fnl_free(b);
     }
+}
+
+/* Values and the optimiser's state after some steps, the last of a short batch. */
+static float *trained(enum net_kind kind, struct fnl_optimizer optimizer, int shards, size_t *count)
+{
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct session s;
+    struct fnl_step_result r;
+    open_session(&s, kind, "cpu", 2, shards, optimizer, FNL_PRECISION_F32);
+    for (uint64_t i = 1; i <= 4; i++) {
+        ok(step(&s, i % 4 == 0 ? 17 : 40, i, 0.01, &r, &err));
+    }
+    *count = 0;
+    for (int i = 0; i < fnl_params_count(s.params); i++) {
+        *count += fnl_params_size(s.params, i) * 3;
+    }
+    float *all = fnl_calloc(*count, sizeof *all), *p = all;
+    assert_non_null(all);
+    for (int i = 0; i < fnl_params_count(s.params); i++) {
+        for (int slot = 0; slot < fnl_params_slots(s.params); slot++) {
+            if (slot == 0 || fnl_params_trainable(s.params, i)) {
+                ok(fnl_params_read(s.params, i, slot, p, &err));
+            }
+            p += fnl_params_size(s.params, i);
+        }
+    }
+    close_session(&s);
+    return all;
+}
+
+static const struct fnl_optimizer optimizers[] = {
+    {.kind = FNL_SGD},
+    {.kind = FNL_SGD, .momentum = 0.9F, .nesterov = true, .weight_decay = 0.01F},
+    {.kind = FNL_SGD, .clip_value = 0.001F},
+    {.kind = FNL_SGD, .clip_norm = 0.1F},
+    {.kind = FNL_ADAM, .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F},
+    {.kind = FNL_ADAM, .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F, .weight_decay = 0.01F},
+    {.kind = FNL_ADAMW, .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F, .weight_decay = 0.01F},
+};
+
+static void an_update_fused_with_its_gradient_makes_the_same_bits(void **state)
+{
+    (void)state;
+    for (enum net_kind kind = NET_MLP; kind <= NET_CNN_NORM; kind++) {
+        for (size_t i = 0; i < sizeof optimizers / sizeof optimizers[0]; i++) {
+            for (int shards = 1; shards <= 3; shards++) {
+                size_t count, kept_count;
+                float *fused = trained(kind, optimizers[i], shards, &count);
+                keep_gradients = true;
+                float *kept = trained(kind, optimizers[i], shards, &kept_count);
+                keep_gradients = false;
+                assert_int_equal(count, kept_count);
+                assert_memory_equal(fused, kept, count * sizeof *fused);
+                fnl_free(fused);
+                fnl_free(kept);
+            }
+        }
+    }
+}
+
+/* Threads share the gradient of a dense layer's weights over the whole batch, in the order of its
+ * rows: after one step from equal weights not a bit depends on the shards. */
+static void dense_weights_do_not_depend_on_shards(void **state)
+{
+    (void)state;
+    struct fnl_error err = FNL_ERROR_INIT;
+    struct fnl_step_result r;
+    float *first = NULL;
+    for (int shards = 1; shards <= 7; shards += 2) {
+        struct session s;
+        open_session(&s, NET_MLP, "cpu", 2, shards, optimizers[4], FNL_PRECISION_F32);
+        ok(step(&s, 37, 1, 0.01, &r, &err));
+        size_t count = fnl_params_size(s.params, 0);
+        float *values = fnl_malloc(count * sizeof *values);
+        ok(fnl_params_read(s.params, 0, 0, values, &err));
+        close_session(&s);
+        if (first == NULL) {
+            first = values;
+        } else {
+            assert_memory_equal(first, values, count * sizeof *values);
+            fnl_free(values);
+        }
+    }
+    fnl_free(first);
 }
 
 /* bfloat16 keeps 8 bits: it must differ from float32, and stay near it. */
@@ -300,6 +386,8 @@ int main(void)
         WINOGRAD_TEST(shards_change_only_the_rounding),
         WINOGRAD_TEST(blocks_of_rows_change_only_the_rounding),
         WINOGRAD_TEST(cpu_follows_the_reference),
+        cmocka_unit_test(an_update_fused_with_its_gradient_makes_the_same_bits),
+        cmocka_unit_test(dense_weights_do_not_depend_on_shards),
         cmocka_unit_test(bfloat16_is_near_float32_and_not_the_same),
         cmocka_unit_test(a_loss_that_is_not_finite_changes_no_parameter),
         cmocka_unit_test(loss_and_hits_are_counted_over_all_shards),

@@ -46,6 +46,7 @@ static void bench_open(struct bench *b, const struct op_case *c, const char *bac
     options.batch = ROWS;
     options.shards = 2;
     options.training = true;
+    options.keep_gradients = true;
     options.seed = OP_SEED;
     options.loss_value = b->net.loss;
     rc = fnl_pool_create(1, &b->pool, &err);

@@ -1,4 +1,5 @@
 /* Dense, matmul and panel kernels of every instruction set against plain loops in double. */
+#include "engine/impl.h"
 #include "engine/product_check.h"
 
 struct dims {
@@ -302,9 +303,76 @@ static void environment_chooses_among_the_tables_this_cpu_runs(void **state)
     assert_string_equal(list[count - 1]->isa, "generic");
 }
 
+/* The four quarters of dw, or the whole. */
+static void by_parts(const struct fnl_cpu_kernels *k, const struct dims *d, int parts,
+                     const float *x, const float *dy, float *dw, const struct fnl_update *update,
+                     size_t at)
+{
+    const size_t panels = (d->N + (size_t)k->panel - 1) / (size_t)k->panel;
+    const int half = parts > 1 ? 2 : 1;
+    for (int i = 0; i < parts; i++) {
+        const size_t p = (size_t)(i % half), q = (size_t)(i / half), h = (size_t)half;
+        const struct fnl_dense_part part = {panels * p / h, panels * (p + 1) / h, d->K * q / h,
+                                            d->K * (q + 1) / h};
+        struct floats scratch = floats_aligned(k->dense_part_scratch(d->M, part));
+        k->dense_grad_weights_part(d->M, d->K, d->N, x, d->K, dy, d->N, part, dw, update, at,
+                                   scratch.f);
+        floats_free(&scratch);
+    }
+}
+
+static void check_parts(const struct fnl_cpu_kernels *k, const struct dims *d, const char *shape)
+{
+    enum { AT = 64 };
+    const size_t M = d->M, K = d->K, N = d->N, size = panel_floats(k, K, N);
+    struct floats x = floats_random(M * K, 5), dy = floats_random(M * N, 6);
+    struct floats dw = floats_aligned(size), parts = floats_aligned(size);
+    struct floats value = floats_random(AT + size, 7), fused = floats_random(AT + size, 7);
+    struct floats scratch = floats_aligned(k->dense_scratch(M, K, N));
+    k->dense_grad_weights(M, K, N, x.f, K, dy.f, N, dw.f, NULL, false, scratch.f);
+    by_parts(k, d, 4, x.f, dy.f, parts.f, NULL, 0);
+    if (memcmp(parts.f, dw.f, size * sizeof(float)) != 0) {
+        fail_msg("dense_grad_weights_part, %s: not the bits of the whole", shape);
+    }
+    struct fnl_optimizer sgd = FNL_OPTIMIZER_INIT;
+    float *gradient = dw.f;
+    struct fnl_update u = {.optimizer = &sgd,
+                           .value = value.f + AT,
+                           .gradient = &gradient,
+                           .gradient_count = 1,
+                           .learning_rate = 0.25F,
+                           .gradient_scale = 1.0F,
+                           .step = 1};
+    k->update(&u, 0, size);
+    u.value = fused.f;
+    for (int count = 1; count <= 4; count += 3) {
+        by_parts(k, d, count, x.f, dy.f, parts.f, &u, AT);
+        if (memcmp(fused.f, value.f, (AT + size) * sizeof(float)) != 0) {
+            fail_msg("dense_grad_weights_part, %s: update of %d parts", shape, count);
+        }
+        struct floats again = floats_random(AT + size, 7);
+        memcpy(fused.f, again.f, (AT + size) * sizeof(float));
+        floats_free(&again);
+    }
+    floats_free(&x);
+    floats_free(&dy);
+    floats_free(&dw);
+    floats_free(&parts);
+    floats_free(&value);
+    floats_free(&fused);
+    floats_free(&scratch);
+}
+
+static void parts_of_a_gradient_make_the_bits_of_the_whole_and_its_update(void **state)
+{
+    (void)state;
+    for_all(check_parts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_of_a_gradient_make_the_bits_of_the_whole_and_its_update),
         cmocka_unit_test(panels_hold_the_matrix_and_zeros),
         cmocka_unit_test(forward_is_right_and_rows_do_not_depend_on_neighbours),
         cmocka_unit_test(gradients_of_weights_are_set_or_added_to),

@@ -315,6 +315,7 @@ static void run_net(const struct net *n, const char *backend, int shards, const 
     options.batch = PLAN_ROWS;
     options.shards = shards;
     options.training = true;
+    options.keep_gradients = true;
     options.loss_value = n->loss;
     assert_int_equal(fnl_pool_create(1, &pool, NULL), 0);
     assert_int_equal(fnl_params_create(n->g, backend, &optimizer, &params, NULL), 0);

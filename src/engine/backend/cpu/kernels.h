@@ -38,6 +38,10 @@ struct fnl_pool_shape {
 
 struct fnl_update; /* engine/impl.h */
 
+struct fnl_dense_part {
+    size_t panel, panel_end, k, k_end;
+};
+
 struct fnl_cpu_kernels {
     const char *isa; /* "generic", "avx2", "avx512", "avx512bf16" */
     int panel;       /* columns of a weight panel: 16 or 32 */
@@ -58,6 +62,15 @@ struct fnl_cpu_kernels {
     void (*dense_grad_weights)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
                                const float *dy, size_t ldy, float *dw, float *dbias,
                                bool accumulate, float *scratch);
+    /* Panels [panel, panel_end) and inputs [k, k_end) of dw alone. With an update: dw is a place of
+     * the gradient block, `at` its first float there, and instead of being left there the part's
+     * gradient updates the parameters that lie at the same floats of the update's blocks. scratch:
+     * dense_part_scratch() floats. */
+    void (*dense_grad_weights_part)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
+                                    const float *dy, size_t ldy, struct fnl_dense_part part,
+                                    float *dw, const struct fnl_update *update, size_t at,
+                                    float *scratch);
+    size_t (*dense_part_scratch)(size_t M, struct fnl_dense_part part);
     /* dx[M][K] = dy w^T. */
     void (*dense_grad_data)(size_t M, size_t K, size_t N, const float *dy, size_t ldy,
                             const float *w, float *dx, size_t ldx, float *scratch);

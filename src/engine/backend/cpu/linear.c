@@ -119,6 +119,36 @@ struct grad_weights {
     int x, dy; /* which input is which */
 };
 
+/* Units in panels, then inputs, until there are enough parts for the threads to share: a part each
+ * and one to even out. */
+static struct fnl_dense_part part_of(size_t K, size_t N, int part, int parts)
+{
+    const size_t panel = (size_t)fnl_cpu_kernels()->panel, panels = (N + panel - 1) / panel;
+    const size_t across = panels < (size_t)parts ? panels : (size_t)parts;
+    const size_t down = (size_t)parts / across;
+    const size_t p = (size_t)part % across, k = (size_t)part / across;
+    return (struct fnl_dense_part){panels * p / across, panels * (p + 1) / across, K * k / down,
+                                   K * (k + 1) / down};
+}
+
+/* Inputs that a part has at least: fewer are not worth the copy of dy into its panels. */
+#define PART_INPUTS 96
+
+static int grad_weights_parts(const struct fnl_step *s, const struct fnl_graph *g, int threads)
+{
+    if (s->bf16 && fnl_cpu_bf16_products()) {
+        return 0;
+    }
+    const bool nk = weights_nk(s, g);
+    const size_t K = s->in[nk ? 1 : 0].row_size, N = s->in[nk ? 0 : 1].row_size;
+    const size_t panel = (size_t)fnl_cpu_kernels()->panel, panels = (N + panel - 1) / panel;
+    const size_t wanted = threads > 1 ? 2 * (size_t)threads : 1;
+    const size_t across = panels < wanted ? panels : wanted;
+    size_t down = wanted / across, most = K / PART_INPUTS;
+    down = down > most ? most : down;
+    return (int)(across * (down > 0 ? down : 1));
+}
+
 static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_arena *arena,
                              struct fnl_error *err)
 {
@@ -129,7 +159,14 @@ static int grad_weights_plan(struct fnl_step *s, const struct fnl_graph *g, stru
     bool nk = weights_nk(s, g);
     *state = (struct grad_weights){.x = nk ? 1 : 0, .dy = nk ? 0 : 1};
     s->state = state;
-    plan_dense(s, s->in[state->x].row_size, s->in[state->dy].row_size, true);
+    const size_t K = s->in[state->x].row_size, N = s->in[state->dy].row_size;
+    plan_dense(s, K, N, true);
+    for (int i = 0; i < s->parts; i++) {
+        const struct fnl_dense_part part = part_of(K, N, i, s->parts);
+        const size_t bytes =
+            fnl_cpu_kernels()->dense_part_scratch(s->max_rows, part) * sizeof(float);
+        s->scratch_bytes = i == 0 || bytes > s->scratch_bytes ? bytes : s->scratch_bytes;
+    }
     return 0;
 }
 
@@ -143,6 +180,18 @@ static void grad_weights_run(const struct fnl_step *s, const struct fnl_run *r)
         dy->row_size, fnl_f32(r, &s->out[0]), NULL, !r->first_block, (float *)(void *)r->scratch);
 }
 
+static void grad_weights_run_part(const struct fnl_step *s, const struct fnl_run *r, int part,
+                                  const struct fnl_update *update)
+{
+    const struct grad_weights *state = s->state;
+    const struct fnl_operand *x = &s->in[state->x], *dy = &s->in[state->dy];
+    const size_t K = x->row_size, N = dy->row_size;
+    fnl_cpu_kernels()->dense_grad_weights_part(
+        r->rows, K, N, fnl_f32(r, x), K, fnl_f32(r, dy), N, part_of(K, N, part, s->parts),
+        fnl_f32(r, &s->out[0]), update, s->out[0].offset / sizeof(float),
+        (float *)(void *)r->scratch);
+}
+
 const struct fnl_op_impl fnl__cpu_impl_dense_grad_weights = {.op = FNL_OP_MATMUL,
                                                              .name = "cpu.dense.grad_weights",
                                                              .rank = 20,
@@ -150,7 +199,9 @@ const struct fnl_op_impl fnl__cpu_impl_dense_grad_weights = {.op = FNL_OP_MATMUL
                                                              .out_layout = "n",
                                                              .supports = grad_weights_supports,
                                                              .plan = grad_weights_plan,
-                                                             .run = grad_weights_run};
+                                                             .run = grad_weights_run,
+                                                             .parts = grad_weights_parts,
+                                                             .run_part = grad_weights_run_part};
 
 /* ---- dx = dy w^T ---- */
 

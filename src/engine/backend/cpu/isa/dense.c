@@ -2,10 +2,13 @@
  *
  * All three are the tile of gemm.h. Forward: rows are samples. Weights: rows are input features,
  * the steps of the sum are samples; dy is copied into panels first (M x N floats, a percent of the
- * work at K = 100). Input: rows are samples again, and the weights are transposed into scratch a
- * few panels at a time, so that they are read back from L1. */
+ * work at K = 100). A part of them may update the parameters at once: a strip of FEATURES inputs by
+ * a panel is in L1 then, and the gradient's way to memory and back is saved. Input: rows are
+ * samples again, and the weights are transposed into scratch a few panels at a time, so that they
+ * are read back from L1. */
 #include "engine/backend/cpu/isa/gemm.h"
 #include "engine/backend/cpu/isa/kernel_list.h"
+#include "engine/backend/cpu/isa/optimizer.h"
 #include "engine/backend/cpu/isa/panel.h"
 
 static const ptrdiff_t at_zero = 0;
@@ -52,9 +55,34 @@ void FNL_K(dense_forward)(size_t M, size_t K, size_t N, const float *x, size_t l
 #define SAMPLES 96
 #define FEATURES (8 * FNL_MR)
 
-/* dw (+)= x^T dy over `samples` rows, dy in panels. */
-static void grad_weights_block(size_t samples, size_t K, size_t N, const float *x, size_t ldx,
-                               const float *dy_panels, float *dw, bool add)
+/* dw, or the parameters that it is the gradient of. */
+struct target {
+    float *dw;             /* the whole layer's, in panels */
+    struct fnl_rule *rule; /* NULL: the gradient stays in dw */
+    size_t at;             /* of dw in the blocks that the rule updates */
+    float *strip;          /* the gradient of one strip when nobody else wants it, or NULL */
+};
+
+static void update_strip(const struct target *t, size_t offset, float *gradient, size_t count)
+{
+    struct fnl_rule *r = t->rule;
+    float *const value = r->value, *const slot1 = r->slot1, *const slot2 = r->slot2;
+    const size_t at = t->at + offset;
+    r->gradient = &gradient;
+    r->value = value + at;
+    r->slot1 = slot1 ? slot1 + at : NULL;
+    r->slot2 = slot2 ? slot2 + at : NULL;
+    fnl_k_rule_run(r, 0, count);
+    r->value = value;
+    r->slot1 = slot1;
+    r->slot2 = slot2;
+}
+
+/* dw (+)= x^T dy over `samples` rows, dy in panels from part->panel on; last: the sum is complete.
+ */
+static void grad_weights_block(size_t samples, size_t K, const struct fnl_dense_part *part,
+                               const float *x, size_t ldx, const float *dy_panels, bool add,
+                               bool last, const struct target *to)
 {
     const struct fnl_walk walk = {.segments = 1,
                                   .run = samples,
@@ -62,13 +90,38 @@ static void grad_weights_block(size_t samples, size_t K, size_t N, const float *
                                   .step_a = (ptrdiff_t)ldx,
                                   .step_b = FNL_PANEL};
     const struct fnl_finish finish = {.add = add, .columns = FNL_PANEL};
-    const size_t panels = fnl_panels(N), blocks = (K + FEATURES - 1) / FEATURES;
+    const size_t inputs = part->k_end - part->k, blocks = (inputs + FEATURES - 1) / FEATURES;
     for (size_t i = 0; i < blocks; i++) {
-        const size_t k = K * i / blocks, features = K * (i + 1) / blocks - k;
-        for (size_t p = 0; p < panels; p++) {
-            fnl_k_strip(features, &walk, x + k, 1, dy_panels + p * samples * FNL_PANEL,
-                        dw + (p * K + k) * FNL_PANEL, FNL_PANEL, &finish);
+        const size_t k = part->k + inputs * i / blocks;
+        const size_t features = part->k + inputs * (i + 1) / blocks - k;
+        for (size_t p = part->panel; p < part->panel_end; p++) {
+            const size_t offset = (p * K + k) * FNL_PANEL;
+            float *dw = to->strip ? to->strip : to->dw + offset;
+            fnl_k_strip(features, &walk, x + k, 1,
+                        dy_panels + (p - part->panel) * samples * FNL_PANEL, dw, FNL_PANEL,
+                        &finish);
+            if (last && to->rule) {
+                update_strip(to, offset, dw, features * FNL_PANEL);
+            }
         }
+    }
+}
+
+/* Of all samples, SAMPLES at a time. */
+static void grad_weights(size_t M, size_t K, size_t N, const float *x, size_t ldx, const float *dy,
+                         size_t ldy, const struct fnl_dense_part *part, bool accumulate,
+                         const struct target *to, float *scratch)
+{
+    const size_t blocks = M ? (M + SAMPLES - 1) / SAMPLES : 1;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t m = M * b / blocks, samples = M * (b + 1) / blocks - m;
+        for (size_t p = part->panel; p < part->panel_end; p++) {
+            const size_t n = p * FNL_PANEL;
+            fnl_k_panel_copy(samples, min(N - n, FNL_PANEL), dy + m * ldy + n, ldy,
+                             scratch + (p - part->panel) * samples * FNL_PANEL);
+        }
+        grad_weights_block(samples, K, part, x + m * ldx, ldx, scratch, accumulate || b > 0,
+                           b + 1 == blocks, to);
     }
 }
 
@@ -76,19 +129,37 @@ void FNL_K(dense_grad_weights)(size_t M, size_t K, size_t N, const float *x, siz
                                const float *dy, size_t ldy, float *dw, float *dbias,
                                bool accumulate, float *scratch)
 {
+    const struct fnl_dense_part all = {.panel_end = fnl_panels(N), .k_end = K};
+    const struct target to = {.dw = dw};
+    grad_weights(M, K, N, x, ldx, dy, ldy, &all, accumulate, &to, scratch);
     const size_t blocks = M ? (M + SAMPLES - 1) / SAMPLES : 1;
-    for (size_t b = 0; b < blocks; b++) {
-        const size_t m = M * b / blocks, samples = M * (b + 1) / blocks - m;
-        const bool add = accumulate || b > 0;
-        for (size_t n = 0; n < N; n += FNL_PANEL) {
-            fnl_k_panel_copy(samples, min(N - n, FNL_PANEL), dy + m * ldy + n, ldy,
-                             scratch + n * samples);
-        }
-        if (dbias) {
-            fnl_k_column_sums(samples, N, dy + m * ldy, ldy, add, dbias);
-        }
-        grad_weights_block(samples, K, N, x + m * ldx, ldx, scratch, dw, add);
+    for (size_t b = 0; dbias && b < blocks; b++) {
+        const size_t m = M * b / blocks;
+        fnl_k_column_sums(M * (b + 1) / blocks - m, N, dy + m * ldy, ldy, accumulate || b > 0,
+                          dbias);
     }
+}
+
+void FNL_K(dense_grad_weights_part)(size_t M, size_t K, size_t N, const float *x, size_t ldx,
+                                    const float *dy, size_t ldy, struct fnl_dense_part part,
+                                    float *dw, const struct fnl_update *update, size_t at,
+                                    float *scratch)
+{
+    struct fnl_rule rule;
+    struct target to = {.dw = dw, .at = at};
+    if (update) {
+        fnl_k_rule(update, &rule);
+        to.rule = &rule;
+        /* With one block of samples the gradient never leaves L1. */
+        to.strip = M <= SAMPLES ? scratch : NULL;
+    }
+    grad_weights(M, K, N, x, ldx, dy, ldy, &part, false, &to, scratch + FEATURES * FNL_PANEL);
+}
+
+size_t FNL_K(dense_part_scratch)(size_t M, struct fnl_dense_part part)
+{
+    const size_t panels = part.panel_end - part.panel;
+    return FEATURES * FNL_PANEL + panels * FNL_PANEL * min(M, SAMPLES);
 }
 
 /* Panels of transposed weights made at a time: 16 kB of them, at least one. */

@@ -11,6 +11,7 @@
     /* panel.c, dense.c, matmul.c, conv*.c */                                                     \
     X(panel_pack) X(panel_unpack)                                                                 \
     X(dense_forward) X(dense_grad_weights) X(dense_grad_data) X(dense_scratch)                    \
+    X(dense_grad_weights_part) X(dense_part_scratch)                                              \
     X(matmul) X(matmul_scratch)                                                                   \
     X(conv_forward) X(conv_grad_weights) X(conv_grad_data) X(conv_scratch)                        \
     /* winograd.c */                                                                              \

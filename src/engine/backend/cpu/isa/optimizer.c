@@ -19,19 +19,7 @@
 #include <math.h>
 
 #include "engine/backend/cpu/isa/kernel_list.h"
-#include "engine/backend/cpu/isa/vops.h"
-#include "engine/impl.h"
-
-/* What the kinds need, ready for the loop; a copy of the loop's own, out of reach of its stores. */
-struct rule {
-    float *value, *slot1, *slot2;
-    float *const *gradient;
-    int gradient_count;
-    bool clips, decays, has_momentum, nesterov;
-    fnl_vf scale, clip, decay, rate, momentum;
-    fnl_vf beta1, rest1, beta2, rest2; /* rest = 1 - beta */
-    fnl_vf inv_root2, epsilon, step_size, shrink;
-};
+#include "engine/backend/cpu/isa/optimizer.h"
 
 /* A coefficient such as 0.999 comes as the nearest float; 1 - 0.999F is 1.3e-5 off 0.001. Where a
  * decimal of six places is that float, it is what was meant. */
@@ -41,12 +29,13 @@ static double decimal_meant(float coefficient)
     return (float)decimal == coefficient ? decimal : (double)coefficient;
 }
 
-FNL_INLINE void set_rule(const struct fnl_update *u, struct rule *r)
+void fnl_k_rule(const struct fnl_update *u, struct fnl_rule *r)
 {
     const struct fnl_optimizer *o = u->optimizer;
     const double beta1 = decimal_meant(o->beta1), beta2 = decimal_meant(o->beta2);
     const double rate = (double)u->learning_rate, t = (double)u->step;
     const bool adam = o->kind != FNL_SGD;
+    r->kind = o->kind;
     r->value = u->value;
     r->slot1 = u->slot1;
     r->slot2 = u->slot2;
@@ -56,6 +45,7 @@ FNL_INLINE void set_rule(const struct fnl_update *u, struct rule *r)
     r->decays = o->weight_decay != 0.0F;
     r->has_momentum = !adam && o->momentum != 0.0F;
     r->nesterov = o->nesterov;
+    r->simple = r->gradient_count == 1 && !r->decays && !r->clips && !r->has_momentum;
     r->scale = fnl_v_set(u->gradient_scale);
     r->clip = fnl_v_set(o->clip_value);
     r->decay = fnl_v_set(o->weight_decay);
@@ -72,7 +62,7 @@ FNL_INLINE void set_rule(const struct fnl_update *u, struct rule *r)
 }
 
 /* The summed, scaled, clamped gradient of lanes elements at i. */
-FNL_INLINE fnl_vf gradient_at(const struct rule *r, size_t i, size_t lanes)
+FNL_INLINE fnl_vf gradient_at(const struct fnl_rule *r, size_t i, size_t lanes)
 {
     fnl_vf g = fnl_v_load_n(r->gradient[0] + i, lanes);
     for (int shard = 1; shard < r->gradient_count; shard++) {
@@ -85,7 +75,7 @@ FNL_INLINE fnl_vf gradient_at(const struct rule *r, size_t i, size_t lanes)
     return g;
 }
 
-FNL_INLINE void sgd_at(const struct rule *r, size_t i, size_t lanes)
+FNL_INLINE void sgd_at(const struct fnl_rule *r, size_t i, size_t lanes)
 {
     fnl_vf value = fnl_v_load_n(r->value + i, lanes);
     fnl_vf g = gradient_at(r, i, lanes);
@@ -100,7 +90,7 @@ FNL_INLINE void sgd_at(const struct rule *r, size_t i, size_t lanes)
     fnl_v_store_n(r->value + i, fnl_v_fma(-r->rate, g, value), lanes);
 }
 
-FNL_INLINE void adam_at(const struct rule *r, bool decoupled, size_t i, size_t lanes)
+FNL_INLINE void adam_at(const struct fnl_rule *r, bool decoupled, size_t i, size_t lanes)
 {
     fnl_vf value = fnl_v_load_n(r->value + i, lanes);
     fnl_vf g = gradient_at(r, i, lanes);
@@ -117,7 +107,7 @@ FNL_INLINE void adam_at(const struct rule *r, bool decoupled, size_t i, size_t l
     fnl_v_store_n(r->value + i, value - r->step_size * m / denominator, lanes);
 }
 
-FNL_INLINE void update_at(const struct rule *r, enum fnl_optimizer_kind kind, size_t i,
+FNL_INLINE void update_at(const struct fnl_rule *r, enum fnl_optimizer_kind kind, size_t i,
                           size_t lanes)
 {
     if (kind == FNL_SGD) {
@@ -129,11 +119,10 @@ FNL_INLINE void update_at(const struct rule *r, enum fnl_optimizer_kind kind, si
 
 /* simple: one gradient, no clamp, no decay added to it, no momentum; said so that the compiler
  * drops them from the loop. The operations left are the same, so the bits are too. */
-FNL_INLINE void update_all(const struct fnl_update *u, enum fnl_optimizer_kind kind, bool simple,
+FNL_INLINE void update_all(const struct fnl_rule *rule, enum fnl_optimizer_kind kind, bool simple,
                            size_t begin, size_t end)
 {
-    struct rule r;
-    set_rule(u, &r);
+    struct fnl_rule r = *rule;
     if (simple) {
         r.gradient_count = 1;
         r.clips = r.decays = r.has_momentum = false;
@@ -148,49 +137,37 @@ FNL_INLINE void update_all(const struct fnl_update *u, enum fnl_optimizer_kind k
 }
 
 /* One function each, so that a loop's constants stay in registers. */
-static __attribute__((noinline)) void sgd_simple(const struct fnl_update *u, size_t begin,
-                                                 size_t end)
-{
-    update_all(u, FNL_SGD, true, begin, end);
-}
+#define FNL_UPDATE_LOOP(name, kind, simple)                                                        \
+    static __attribute__((noinline)) void name(const struct fnl_rule *r, size_t begin, size_t end) \
+    {                                                                                              \
+        update_all(r, kind, simple, begin, end);                                                   \
+    }
+FNL_UPDATE_LOOP(sgd_simple, FNL_SGD, true)
+FNL_UPDATE_LOOP(sgd, FNL_SGD, false)
+FNL_UPDATE_LOOP(adam_simple, FNL_ADAM, true)
+FNL_UPDATE_LOOP(adam, FNL_ADAM, false)
+FNL_UPDATE_LOOP(adamw, FNL_ADAMW, false)
 
-static __attribute__((noinline)) void sgd(const struct fnl_update *u, size_t begin, size_t end)
+void fnl_k_rule_run(const struct fnl_rule *r, size_t begin, size_t end)
 {
-    update_all(u, FNL_SGD, false, begin, end);
-}
-
-static __attribute__((noinline)) void adam_simple(const struct fnl_update *u, size_t begin,
-                                                  size_t end)
-{
-    update_all(u, FNL_ADAM, true, begin, end);
-}
-
-static __attribute__((noinline)) void adam(const struct fnl_update *u, size_t begin, size_t end)
-{
-    update_all(u, FNL_ADAM, false, begin, end);
-}
-
-static __attribute__((noinline)) void adamw(const struct fnl_update *u, size_t begin, size_t end)
-{
-    update_all(u, FNL_ADAMW, false, begin, end);
+    switch (r->kind) {
+    case FNL_SGD:
+        (r->simple ? sgd_simple : sgd)(r, begin, end);
+        break;
+    case FNL_ADAM:
+        (r->simple ? adam_simple : adam)(r, begin, end);
+        break;
+    case FNL_ADAMW:
+        adamw(r, begin, end);
+        break;
+    }
 }
 
 void FNL_K(update)(const struct fnl_update *u, size_t begin, size_t end)
 {
-    const struct fnl_optimizer *o = u->optimizer;
-    const bool simple = u->gradient_count == 1 && o->weight_decay == 0.0F &&
-                        !(o->clip_value > 0.0F) && (o->kind != FNL_SGD || o->momentum == 0.0F);
-    switch (o->kind) {
-    case FNL_SGD:
-        (simple ? sgd_simple : sgd)(u, begin, end);
-        break;
-    case FNL_ADAM:
-        (simple ? adam_simple : adam)(u, begin, end);
-        break;
-    case FNL_ADAMW:
-        adamw(u, begin, end);
-        break;
-    }
+    struct fnl_rule r;
+    fnl_k_rule(u, &r);
+    fnl_k_rule_run(&r, begin, end);
 }
 
 /* Sum of squares of the summed gradients, in double: per lane first, then the lanes in order. */
