@@ -104,6 +104,12 @@ int op_run(const struct op_case *c, const struct op_setup *setup, struct op_resu
 void op_results_free(struct op_results *r);
 const struct op_tensor *op_results_find(const struct op_results *r, const char *name);
 
+/* Every tensor of `want` against `got`; false with the first difference in text. */
+bool op_same_results(const struct op_results *got, const struct op_results *want, char *text,
+                     size_t size);
+/* The case on setup's back end against the reference. */
+bool op_compare(const struct op_case *c, const struct op_setup *setup, char *text, size_t size);
+
 /* Normalised mean squared error: sum (a - b)^2 / sum b^2; infinite where a is not finite. */
 double op_nmse(const float *a, const float *b, size_t count);
 

@@ -115,16 +115,26 @@ typedef unsigned long long u64;
 
 /* Most work-items of a group that adds up: the size of its LOCAL arrays. */
 #define K_GROUP_MAX 1024
-/* Adds up a LOCAL array of one number a work-item as a tree, until `width` sums are left in its
- * front: element i goes into sum i % width. The group's size and width are powers of two. The array
- * may be written again after the next BARRIER(). */
-#define K_TREE_ADD(array, width)                                                                   \
+/* Joins a LOCAL array of one number a work-item as a tree, until `width` are left in its front:
+ * element i goes into i % width. The group's size and width are powers of two. The array may be
+ * written again after the next BARRIER(). */
+#define K_TREE(array, width, JOIN)                                                                 \
     do {                                                                                           \
         BARRIER();                                                                                 \
         for (u32 half_ = SIZE_X / 2; half_ >= (width); half_ /= 2) {                               \
             if (LOCAL_X < half_) {                                                                 \
-                (array)[LOCAL_X] += (array)[LOCAL_X + half_];                                      \
+                (array)[LOCAL_X] = JOIN((array)[LOCAL_X], (array)[LOCAL_X + half_]);               \
             }                                                                                      \
             BARRIER();                                                                             \
         }                                                                                          \
     } while (0)
+#define K_PLUS(x, y) ((x) + (y))
+#define K_TREE_ADD(array, width) K_TREE(array, width, K_PLUS)
+#define K_TREE_MAX(array, width) K_TREE(array, width, k_max)
+/* A group works on `width` lines of numbers, with SIZE_X / width lanes each. near: neighbours in the
+ * group work on neighbouring lines (whose elements are neighbours in memory), else on neighbouring
+ * elements of one line. A lane's place in the LOCAL array of a K_TREE() is K_LANE * width + K_LINE,
+ * which leaves line i's result in element i. */
+#define K_LANES(width) (SIZE_X / (width))
+#define K_LINE(width, near) ((near) ? LOCAL_X % (width) : LOCAL_X / K_LANES(width))
+#define K_LANE(width, near) ((near) ? LOCAL_X / (width) : LOCAL_X % K_LANES(width))
