@@ -4,13 +4,14 @@
 set(fake_folder ${CMAKE_SOURCE_DIR}/tests/fake_cuda)
 file(GLOB fake_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.k
      ${fake_folder}/*.k)
+file(GLOB gpu_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.kh)
 set(fake_kernels ${CMAKE_SOURCE_DIR}/src/engine/kernels/dialect.h ${fake_kernels})
 set(fake_table ${CMAKE_BINARY_DIR}/generated/fake_kernels.c)
 add_custom_command(
   OUTPUT ${fake_table}
   COMMAND ${CMAKE_COMMAND} -DOUTPUT=${fake_table} -P ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
           -- ${fake_kernels}
-  DEPENDS ${fake_kernels} ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
+  DEPENDS ${fake_kernels} ${gpu_headers} ${CMAKE_SOURCE_DIR}/cmake/embed_kernels.cmake
   VERBATIM)
 add_library(fake_cuda MODULE ${fake_folder}/fake_driver.c ${fake_folder}/fake_memory.c
             ${fake_folder}/fake_queue.c ${fake_folder}/fake_module.c ${fake_folder}/fake_cl.c

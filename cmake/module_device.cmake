@@ -23,17 +23,16 @@ else()
   if(FNL_SANITIZE MATCHES "thread")
     set(embed off)
   endif()
+  # generated/kernels.c: the kernels' sources, made in module_engine.cmake
   add_executable(embed_ptx ${CMAKE_SOURCE_DIR}/tools/embed_ptx.c
-                 ${CMAKE_SOURCE_DIR}/src/device/cuda/nvrtc.c ${CMAKE_SOURCE_DIR}/src/device/library.c)
+                 ${CMAKE_SOURCE_DIR}/src/device/cuda/nvrtc.c ${CMAKE_SOURCE_DIR}/src/device/library.c
+                 ${CMAKE_BINARY_DIR}/generated/kernels.c)
   target_link_libraries(embed_ptx PRIVATE fnl_base ${CMAKE_DL_LIBS})
-  file(GLOB ptx_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/engine/kernels/*.k)
-  set(ptx_kernels ${CMAKE_SOURCE_DIR}/src/engine/kernels/dialect.h ${ptx_kernels})
   add_custom_command(
     OUTPUT ${ptx_table}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/generated
     COMMAND ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0 $<TARGET_FILE:embed_ptx> ${embed}
-            ${ptx_table} ${ptx_kernels}
-    DEPENDS embed_ptx ${ptx_kernels}
+            ${ptx_table}
+    DEPENDS embed_ptx
     VERBATIM)
 endif()
 target_sources(fnl_device PRIVATE ${ptx_table})

@@ -1,7 +1,7 @@
-/* embed_ptx.c - a tool of the build: GPU kernels compiled to PTX, as the C table of
+/* embed_ptx.c - a tool of the build: the GPU kernels compiled to PTX, as the C table of
  * src/device/cuda/embedded.h.
  *
- *     embed_ptx MODE OUTPUT DIALECT.h A.k B.k ...
+ *     embed_ptx MODE OUTPUT
  *
  * MODE auto: without NVRTC the table is empty, and a kernel that this NVRTC cannot compile is left
  * out, both with a line on stderr; on: both are errors; off: the table is empty.
@@ -18,15 +18,27 @@
 #include "base/files.h"
 #include "base/mem.h"
 #include "device/cuda/nvrtc.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/tiles.h"
 
 #define ARCH 75
 #define VERSION ".version 7.4"
 #define SOURCE_MAX ((size_t)4 << 20)
 
+/* How a kernel that includes tile.kh is compiled on a GPU. */
+static const struct {
+    int vector;
+    const char *defines;
+} tiles[] = {
+#define ROW(bm, bn, bk, tm, tn, ks, vw) {vw, FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw)},
+    FNL_KERNEL_TILES(ROW)
+#undef ROW
+};
+
 struct embed {
     bool strict;
     const struct fnl__nvrtc *nvrtc;
-    char *dialect;
+    int count;
     struct fnl_buf out, rows;
 };
 
@@ -56,59 +68,62 @@ static void append_ptx(struct fnl_buf *b, const char *ptx)
     (void)fnl_buf_puts(b, "\"");
 }
 
-static int embed_file(struct embed *e, const char *path)
+static int embed_one(struct embed *e, const struct fnl_kernel_file *file, const char *defines)
 {
     struct fnl_error err = FNL_ERROR_INIT;
     struct fnl_buf source;
-    char *text = NULL, *ptx = NULL, name[128];
+    char *ptx = NULL, name[128];
     size_t size = 0;
-    const char *base = fnl_path_basename(path);
-    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
-    fnl_buf_init(&source, 2 * SOURCE_MAX);
-    int rc = fnl_file_read(path, SOURCE_MAX, &text, &size, &err);
-    if (rc != 0) {
-        (void)fprintf(stderr, "embed_ptx: %s\n", err.message);
-        return 1;
-    }
-    (void)fnl_buf_puts(&source, e->dialect);
-    (void)fnl_buf_puts(&source, text);
-    const struct fnl__nvrtc_job job = {base, source.data, "", ARCH, false};
-    rc = fnl__nvrtc_compile(e->nvrtc, &job, &ptx, &size, NULL, &err);
+    (void)snprintf(name, sizeof name, "%s.k", file->name);
+    fnl_buf_init(&source, SOURCE_MAX);
+    (void)fnl_buf_puts(&source, fnl__kernel_dialect);
+    (void)fnl_buf_printf(&source, "#line 1 \"%s\"\n", name);
+    (void)fnl_buf_puts(&source, file->source);
+    const struct fnl__nvrtc_job job = {name, source.data, defines, ARCH, false};
+    int rc = source.failed ? FNL_FAIL(&err, LIMIT, NULL, "%s: too large", name)
+                           : fnl__nvrtc_compile(e->nvrtc, &job, &ptx, &size, NULL, &err);
     if (rc == 0) {
-        (void)fnl_buf_printf(&e->out, "static const char ptx_%s[] =\n", name);
+        (void)fnl_buf_printf(&e->out, "static const char ptx_%d[] =\n", e->count);
         append_ptx(&e->out, ptx);
         (void)fnl_buf_puts(&e->out, ";\n\n");
-        (void)fnl_buf_printf(&e->rows, "    {\"%s\", \"\", ptx_%s},\n", name, name);
+        (void)fnl_buf_printf(&e->rows, "    {\"%s\", \"%s\", ptx_%d},\n", file->name, defines,
+                             e->count);
+        e->count++;
     }
     fnl_free(ptx);
-    fnl_free(text);
     fnl_buf_free(&source);
     return rc == 0 ? 0 : say(e, &err);
 }
 
-static int embed_all(struct embed *e, const char *const *path, int count)
+static int embed_file(struct embed *e, const struct fnl_kernel_file *file)
+{
+    if (strstr(file->source, "\"tile.kh\"") == NULL) {
+        return embed_one(e, file, "");
+    }
+    int failed = 0;
+    for (size_t i = 0; i < sizeof tiles / sizeof tiles[0] && failed == 0; i++) {
+        failed = tiles[i].vector == 8 ? 0 : embed_one(e, file, tiles[i].defines);
+    }
+    return failed;
+}
+
+static int embed_all(struct embed *e)
 {
     struct fnl_error err = FNL_ERROR_INIT;
-    size_t size = 0;
     if (fnl__nvrtc_open(&e->nvrtc, &err) != 0) {
         return say(e, &err);
     }
-    if (fnl_file_read(path[0], SOURCE_MAX, &e->dialect, &size, &err) != 0) {
-        (void)fprintf(stderr, "embed_ptx: %s\n", err.message);
-        return 1;
-    }
     int failed = 0;
-    for (int i = 1; i < count && failed == 0; i++) {
-        failed = embed_file(e, path[i]);
+    for (const struct fnl_kernel_file *f = fnl__kernel_files; f->name != NULL && failed == 0; f++) {
+        failed = embed_file(e, f);
     }
-    fnl_free(e->dialect);
     return failed;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 4) {
-        (void)fprintf(stderr, "usage: embed_ptx auto|on|off OUTPUT DIALECT.h A.k...\n");
+    if (argc != 3) {
+        (void)fprintf(stderr, "usage: embed_ptx auto|on|off OUTPUT\n");
         return 2;
     }
     struct embed e = {.strict = strcmp(argv[1], "on") == 0};
@@ -117,8 +132,7 @@ int main(int argc, char **argv)
     fnl_buf_init(&e.rows, (size_t)1 << 20);
     (void)fnl_buf_puts(&e.out, "/* Made by tools/embed_ptx.c. */\n"
                                "#include \"device/cuda/embedded.h\"\n\n#include <stddef.h>\n\n");
-    int failed =
-        strcmp(argv[1], "off") == 0 ? 0 : embed_all(&e, (const char *const *)argv + 3, argc - 3);
+    int failed = strcmp(argv[1], "off") == 0 ? 0 : embed_all(&e);
     (void)fnl_buf_printf(&e.out, "const char fnl__cuda_embedded_by[] = \"%s\";\n",
                          e.nvrtc == NULL ? "" : fnl__nvrtc_version(e.nvrtc));
     (void)fnl_buf_printf(&e.out,

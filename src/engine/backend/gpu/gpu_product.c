@@ -7,28 +7,22 @@
  * Cost: a few divisions while recording. */
 #include "engine/backend/gpu/gpu_product.h"
 
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define DEFINES(bm, bn, bk, tm, tn, ks, vw)                                                        \
-    " -DBM=" STRING(bm) " -DBN=" STRING(bn) " -DBK=" STRING(bk) " -DTM=" STRING(                   \
-        tm) " -DTN=" STRING(tn) " -DKS=" STRING(ks) " -DVW=" STRING(vw)
+#include "engine/kernels/tiles.h"
+
 #define TILE(bm, bn, bk, tm, tn, ks, vw)                                                           \
     {                                                                                              \
-        .file = {"gemm" DEFINES(bm, bn, bk, tm, tn, ks, vw),                                       \
-                 "conv" DEFINES(bm, bn, bk, tm, tn, ks, vw),                                       \
-                 "conv_weights" DEFINES(bm, bn, bk, tm, tn, ks, vw)},                              \
-        .rows = (bm), .columns = (bn), .step = (bk),                                               \
+        .file = {"gemm " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw),                      \
+                 "conv " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw),                      \
+                 "conv_weights " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw)},             \
+        .rows = (bm),                                                                              \
+        .columns = (bn),                                                                           \
+        .step = (bk),                                                                              \
         .threads = (bm) / (tm) * ((bn) / (tn)) * (ks),                                             \
-        .local_bytes = 2 * (bk) * ((bm) + (bn) + 8) * sizeof(float), .processor = (vw) == 8,       \
-    }
+        .local_bytes = 2 * (bk) * ((bm) + (bn) + 8) * sizeof(float),                               \
+        .processor = (vw) == 8,                                                                    \
+    },
 
-/* Largest first, for a processor and for GPUs. In local memory a work-item of the first GPU tile
- * reads 16 numbers for 64 multiply-adds, of the second 12 for 32, of the third 8 for 16. */
-const struct fnl_gpu_tile fnl__gpu_tiles[] = {
-    TILE(64, 128, 32, 4, 16, 1, 8), /* 8 vectors of sums stay in the 16 registers of AVX2 */
-    TILE(64, 64, 32, 4, 16, 1, 8),  TILE(128, 128, 16, 8, 8, 1, 4),
-    TILE(64, 64, 16, 8, 4, 1, 4),   TILE(32, 32, 32, 4, 4, 4, 4),
-};
+const struct fnl_gpu_tile fnl__gpu_tiles[] = {FNL_KERNEL_TILES(TILE)};
 const int fnl__gpu_tile_count = (int)(sizeof fnl__gpu_tiles / sizeof fnl__gpu_tiles[0]);
 
 #define MOST_SPLITS 32
