@@ -18,6 +18,10 @@
 #include "op_case.h"
 
 #define NETS 200
+/* Of 3,000 seeds, those whose gradients of zero are noisiest: back ends differ there by 4e-5 to
+ * 2e-4 of all gradients, for the reason given at bias_is_lost. */
+static const uint32_t more_seeds[] = {1429, 2267, 2982};
+#define MORE (sizeof more_seeds / sizeof more_seeds[0])
 #define PLAN_ROWS 19
 #define ROWS 17
 #define CLASSES 5
@@ -287,6 +291,7 @@ struct numbers {
     float *value;
     size_t begin[256], count;
     char name[256][24];
+    bool zero[256]; /* truly zero: what is there is rounding */
 };
 
 static float *room(struct numbers *r, const char *what, const char *name, size_t size)
@@ -298,6 +303,52 @@ static float *room(struct numbers *r, const char *what, const char *name, size_t
     snprintf(r->name[r->count], sizeof r->name[0], "%s %.16s", what, name);
     r->begin[++r->count] = at + size;
     return r->value + at;
+}
+
+/* Does the node's output move with its input k by the same for every row, and by nothing else? */
+static bool moves_along(const struct fnl_node *node, int k)
+{
+    switch (node->op) {
+    case FNL_OP_ADD:
+    case FNL_OP_SUB:
+    case FNL_OP_IDENTITY:
+        return true;
+    case FNL_OP_GEMM:
+    case FNL_OP_CONV:
+        return k == 2;
+    default:
+        return false;
+    }
+}
+
+/* Is the parameter a bias that nothing but batch normalisation sees, which takes it out again? Its
+ * gradient is zero. What is computed is the sum of a normalisation's gradient over the batch, and
+ * that holds the rounding of the saved mean, b * (mean - float(mean)) * rows with b ~ 1 / variance.
+ * In these networks a channel's mean is up to 500 standard deviations from 0 (where probabilities
+ * are normalised); there even the reference gives up to 2e-4, in float64 it is 1e-15. */
+static bool bias_is_lost(const struct fnl_graph *g, int bias)
+{
+    bool *moves = fnl_calloc((size_t)fnl_graph_value_count(g), sizeof *moves);
+    bool lost = false, seen = false;
+    assert_non_null(moves);
+    moves[bias] = true;
+    for (int i = 0; i < fnl_graph_node_count(g) && !seen; i++) {
+        const struct fnl_node *node = fnl_graph_node(g, i);
+        for (int k = 0; !node->backward && k < node->input_count; k++) {
+            if (node->input[k] < 0 || !moves[node->input[k]]) {
+                continue;
+            }
+            if (moves_along(node, k)) {
+                moves[node->output[0]] = true;
+            } else if (node->op == FNL_OP_BATCH_NORMALIZATION && k == 0) {
+                lost = true;
+            } else {
+                seen = true;
+            }
+        }
+    }
+    fnl_free(moves);
+    return lost && !seen;
 }
 
 static void run_net(const struct net *n, const char *backend, int shards, const void *const *input,
@@ -339,6 +390,7 @@ static void run_net(const struct net *n, const char *backend, int shards, const 
             continue; /* on a branch that leads nowhere */
         }
         float *to = room(r, trained ? "gradient" : "state", name, fnl_params_size(params, i));
+        r->zero[r->count - 1] = trained && bias_is_lost(n->g, fnl_graph_find_value(n->g, name));
         assert_int_equal(trained ? fnl_exec_read_gradient(exec, name, to, NULL)
                                  : fnl_params_read(params, i, 0, to, NULL),
                          0);
@@ -357,7 +409,8 @@ static double power(const struct numbers *r, size_t from, size_t to)
     return sum;
 }
 
-/* Gradients whose true value is zero are judged by the size of all of them. */
+/* Gradients that may be zero are judged by a hundredth of the size of all of them, those that are
+ * zero by the size of all. */
 static bool same(const struct numbers *got, const struct numbers *want, int shards)
 {
     double gradients = 0.0;
@@ -370,7 +423,7 @@ static bool same(const struct numbers *got, const struct numbers *want, int shar
     for (size_t k = 0; good && k < want->count; k++) {
         size_t from = want->begin[k], to = want->begin[k + 1];
         double own = power(want, from, to),
-               whole = want->name[k][0] == 'g' ? 1e-4 * gradients : own;
+               whole = want->name[k][0] == 'g' ? (want->zero[k] ? 1.0 : 1e-4) * gradients : own;
         double error = op_nmse(got->value + from, want->value + from, to - from);
         error *= own < whole ? fmax(own, 1e-30) / whole : 1.0;
         if (!(error <= TOLERANCE)) {
@@ -419,13 +472,14 @@ static void cpu_is_reference(void **state)
 
 int main(void)
 {
-    static struct CMUnitTest tests[NETS];
-    static char names[NETS][32];
-    for (int i = 0; i < NETS; i++) {
-        snprintf(names[i], sizeof names[i], "random network %d", i + 1);
+    static struct CMUnitTest tests[NETS + MORE];
+    static char names[NETS + MORE][32];
+    for (size_t i = 0; i < NETS + MORE; i++) {
+        uint32_t seed = i < NETS ? (uint32_t)i + 1 : more_seeds[i - NETS];
+        snprintf(names[i], sizeof names[i], "random network %u", seed);
         tests[i] = (struct CMUnitTest){.name = names[i],
                                        .test_func = cpu_is_reference,
-                                       .initial_state = (void *)(uintptr_t)(i + 1)};
+                                       .initial_state = (void *)(uintptr_t)seed};
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
