@@ -38,6 +38,9 @@ int fnl_file_append_line(const char *path, const char *line, struct fnl_error *e
 bool fnl_path_exists(const char *path);
 bool fnl_path_is_dir(const char *path);
 int fnl_path_mkdirs(const char *path, struct fnl_error *err); /* like mkdir -p */
+/* Gives a file or folder another name in the same file system, on the disk too. FNL_E_BUSY: `to` is
+ * a folder with something in it. After another error it may have been renamed. */
+int fnl_path_rename(const char *from, const char *to, struct fnl_error *err);
 /* Joined into a fresh string (fnl_free); b absolute wins. NULL when out of memory. */
 char *fnl_path_join(const char *a, const char *b);
 char *fnl_path_dirname(const char *path);        /* fnl_free */

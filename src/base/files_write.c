@@ -182,6 +182,24 @@ static int sync_dir(const char *dir)
     return rc;
 }
 
+int fnl_path_rename(const char *from, const char *to, struct fnl_error *err)
+{
+    char *dir = fnl_path_dirname(to);
+    if (dir == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", to);
+    }
+    int rc = 0;
+    if (rename(from, to) != 0) {
+        bool taken = errno == ENOTEMPTY || errno == EEXIST;
+        rc = taken ? FNL_FAIL(err, BUSY, NULL, "%s: is there already", to)
+                   : fnl__file_fail(err, errno, "rename", from);
+    } else if (sync_dir(dir) != 0) {
+        rc = fnl__file_fail(err, errno, "sync the folder after renaming", to);
+    }
+    fnl_free(dir);
+    return rc;
+}
+
 int fnl_file_sync(struct fnl_file_writer *w, struct fnl_error *err)
 {
     bool synced = w->synced && w->used == 0;

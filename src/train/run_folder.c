@@ -1,28 +1,17 @@
-/* run_folder.c - making, finding and locking run folders.
- *
- * An id is "<name of the configuration>-<date>-<time>", made unique by mkdir: whoever makes the
- * folder has the id. The lock is a flock, so it is gone when its process is, however it ended. */
+/* run_folder.c - finding and locking run folders; run_create.c makes them. The lock is a flock, so
+ * it is gone when its process is, however it ended. */
 #include "train/run_folder.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
-#include "train/json_out.h"
-
-#define ID_TRIES 1000 /* runs of one name started in one second */
-#define NAME_BYTES 40
 
 static const char *const file_names[FNL__RUN_FILES] = {
     [FNL__RUN_CONFIG] = "config.yaml",    [FNL__RUN_INFO] = "run.json",
@@ -47,7 +36,7 @@ void fnl__run_close(struct fnl__run *run)
 }
 
 /* Paths of everything in run->folder. */
-static int name_files(struct fnl__run *run, struct fnl_error *err)
+int fnl__run_name_files(struct fnl__run *run, struct fnl_error *err)
 {
     for (int i = 0; i < FNL__RUN_FILES; i++) {
         run->file[i] = fnl_path_join(run->folder, file_names[i]);
@@ -58,7 +47,7 @@ static int name_files(struct fnl__run *run, struct fnl_error *err)
     return 0;
 }
 
-static int lock(struct fnl__run *run, struct fnl_error *err)
+int fnl__run_lock(struct fnl__run *run, struct fnl_error *err)
 {
     int rc = fnl_file_lock(run->file[FNL__RUN_LOCK], &run->lock_fd, err);
     if (rc == FNL_E_BUSY) {
@@ -68,63 +57,8 @@ static int lock(struct fnl__run *run, struct fnl_error *err)
     return rc;
 }
 
-/* ---- a fresh one ---- */
-
-/* "mnist_mlp" from "examples/mnist_mlp.yaml": letters, digits, '-' and '_' stay. */
-static void short_name(const char *config_path, char out[NAME_BYTES])
-{
-    const char *base = fnl_path_basename(config_path);
-    size_t n = 0;
-    for (; base[n] != 0 && base[n] != '.' && n < NAME_BYTES - 1; n++) {
-        bool plain = isalnum((unsigned char)base[n]) || base[n] == '-' || base[n] == '_';
-        out[n] = base[n];
-        if (!plain) {
-            out[n] = '_';
-        }
-    }
-    out[n] = 0;
-    if (n == 0) {
-        (void)snprintf(out, NAME_BYTES, "run");
-    }
-}
-
-/* Makes runs/<id>; fills run->id and run->folder. */
-static int claim(struct fnl__run *run, const char *runs, const char *config_path,
-                 struct fnl_error *err)
-{
-    char name[NAME_BYTES], when[24];
-    short_name(config_path, name);
-    time_t now = (time_t)(fnl_clock_unix_ms() / 1000u);
-    struct tm tm;
-    if (gmtime_r(&now, &tm) == NULL || strftime(when, sizeof when, "%Y%m%d-%H%M%S", &tm) == 0) {
-        (void)snprintf(when, sizeof when, "0");
-    }
-    for (int i = 1; i <= ID_TRIES; i++) {
-        char again[16] = "";
-        if (i > 1) {
-            (void)snprintf(again, sizeof again, "-%d", i);
-        }
-        (void)snprintf(run->id, sizeof run->id, "%s-%s%s", name, when, again);
-        fnl_free(run->folder);
-        run->folder = fnl_path_join(runs, run->id);
-        if (run->folder == NULL) {
-            return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", runs);
-        }
-        if (mkdir(run->folder, 0777) == 0) {
-            return 0;
-        }
-        if (errno != EEXIST) {
-            break;
-        }
-    }
-    char reason[128];
-    return FNL_FAIL(err, IO, "choose another folder with --dir or FOURNIL_DIR",
-                    "%s: cannot make the run's folder: %s", run->folder,
-                    strerror_r(errno, reason, sizeof reason));
-}
-
-static int write_config(const struct fnl__run *run, const struct fnl_yaml *config,
-                        struct fnl_error *err)
+int fnl__run_write_config(const struct fnl__run *run, const struct fnl_yaml *config,
+                          struct fnl_error *err)
 {
     struct fnl_buf text;
     fnl_buf_init(&text, FNL_MAX_YAML_TREE_BYTES);
@@ -135,66 +69,6 @@ static int write_config(const struct fnl__run *run, const struct fnl_yaml *confi
         rc = fnl_file_write(run->file[FNL__RUN_CONFIG], text.data, text.size, err);
     }
     fnl_buf_free(&text);
-    return rc;
-}
-
-static int write_info(struct fnl__run *run, const char *config_path, const char *directory,
-                      struct fnl_error *err)
-{
-    char started[32];
-    fnl_clock_text(fnl_clock_unix_ms(), started);
-    /* Absolute, because a run may be resumed from another folder. */
-    char *absolute = realpath(directory, NULL);
-    struct fnl_buf text;
-    fnl_buf_init(&text, FNL_MAX_RUN_TEXT_BYTES);
-    (void)fnl_buf_puts(&text, "{\"run\": ");
-    fnl__json_string(&text, run->id);
-    (void)fnl_buf_printf(
-        &text, ", \"version\": \"%s\", \"started\": \"%s\", \"config\": ", FNL_VERSION, started);
-    fnl__json_string(&text, config_path);
-    (void)fnl_buf_puts(&text, ", \"directory\": ");
-    fnl__json_string(&text, absolute != NULL ? absolute : directory);
-    (void)fnl_buf_puts(&text, "}\n");
-    free(absolute); /* check_src: allow free: realpath's own */
-    int rc = text.failed ? FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", run->folder)
-                         : fnl_file_write(run->file[FNL__RUN_INFO], text.data, text.size, err);
-    fnl_buf_free(&text);
-    return rc;
-}
-
-/* A folder without its config.yaml is of no use to anybody, and a resume would not find it. */
-static void discard(struct fnl__run *run)
-{
-    static const enum fnl__run_file made[] = {FNL__RUN_CONFIG, FNL__RUN_INFO, FNL__RUN_LOCK};
-    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
-        if (run->file[made[i]] != NULL) {
-            (void)unlink(run->file[made[i]]);
-        }
-    }
-    (void)rmdir(run->folder);
-    fnl__run_close(run);
-}
-
-int fnl__run_create(const char *dir, const char *config_path, const char *directory,
-                    const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err)
-{
-    char *runs = fnl_path_join(dir, "runs");
-    if (runs == NULL) {
-        return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", dir);
-    }
-    int rc = fnl_path_mkdirs(runs, err);
-    rc = rc != 0 ? rc : claim(run, runs, config_path, err);
-    fnl_free(runs);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = name_files(run, err);
-    rc = rc != 0 ? rc : lock(run, err);
-    rc = rc != 0 ? rc : write_info(run, config_path, directory, err);
-    rc = rc != 0 ? rc : write_config(run, config, err);
-    if (rc != 0) {
-        discard(run);
-    }
     return rc;
 }
 
@@ -282,8 +156,8 @@ int fnl__run_open(const char *dir, const char *name, struct fnl__run *run, struc
         return rc;
     }
     (void)snprintf(run->id, sizeof run->id, "%s", fnl_path_basename(run->folder));
-    rc = name_files(run, err);
-    rc = rc != 0 ? rc : lock(run, err);
+    rc = fnl__run_name_files(run, err);
+    rc = rc != 0 ? rc : fnl__run_lock(run, err);
     if (rc == 0) { /* the lock is ours: whoever wrote these is gone */
         fnl_file_sweep(run->folder);
         fnl__checkpoint_sweep(run->file[FNL__RUN_PREVIOUS]);
@@ -307,5 +181,5 @@ int fnl__run_reopen(struct fnl__run *run, const struct fnl_yaml *config, struct 
                         strerror_r(errno, reason, sizeof reason));
     }
     run->ended = false;
-    return write_config(run, config, err);
+    return fnl__run_write_config(run, config, err);
 }

@@ -36,8 +36,8 @@ struct fnl__run {
         .lock_fd = -1                                                                              \
     }
 
-/* A fresh folder for a run of the file config_path, locked, with config.yaml and run.json; none is
- * left when it fails. */
+/* A fresh folder for a run of the file config_path, locked, with config.yaml and run.json: it is
+ * there with all of them or not at all (run_create.c). */
 int fnl__run_create(const char *dir, const char *config_path, const char *directory,
                     const struct fnl_yaml *config, struct fnl__run *run, struct fnl_error *err);
 
@@ -53,5 +53,11 @@ int fnl__run_reopen(struct fnl__run *run, const struct fnl_yaml *config, struct 
 int fnl__run_data_directory(const char *config_path, char **ret_directory, struct fnl_error *err);
 
 void fnl__run_close(struct fnl__run *run); /* unlocks */
+
+/* For run_create.c: the paths of all files in run->folder; the lock; config.yaml. */
+int fnl__run_name_files(struct fnl__run *run, struct fnl_error *err);
+int fnl__run_lock(struct fnl__run *run, struct fnl_error *err);
+int fnl__run_write_config(const struct fnl__run *run, const struct fnl_yaml *config,
+                          struct fnl_error *err);
 
 #endif

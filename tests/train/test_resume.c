@@ -2,7 +2,10 @@
  * not. */
 #include "small.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/files.h"
 #include "base/mem.h"
@@ -390,8 +393,8 @@ static void test_a_disk_too_full_for_the_folder_leaves_none(void **state)
 {
     (void)state;
     char runs[300];
-    for (uint64_t n = 1; n <= 6;
-         n++) { /* run.json and config.yaml: write, sync, the folder's sync */
+    /* config.yaml and run.json: write, sync, the folder's sync; the sync of runs/ */
+    for (uint64_t n = 1; n <= 7; n++) {
         fnl_file_fail_at(n);
         struct small_run r = {.config = config, .dir = small_path("too-full")};
         small_train(&r);
@@ -403,6 +406,71 @@ static void test_a_disk_too_full_for_the_folder_leaves_none(void **state)
         assert_int_equal(rmdir(runs), 0); /* it is empty */
         small_free(&r);
     }
+}
+
+/* A folder as a process leaves it that is killed before its run has a name. */
+static const char *leave_hidden(const char *name, time_t age_s)
+{
+    static char path[300];
+    char file[400];
+    (void)snprintf(path, sizeof path, "%s/%s", small_path("swept/runs"), name);
+    assert_int_equal(mkdir(path, 0777), 0);
+    static const char *const files[] = {"lock", "config.yaml", ".fournil-1-2.tmp"};
+    for (size_t i = 0; i < TEST_COUNT(files); i++) {
+        (void)snprintf(file, sizeof file, "%s/%s", path, files[i]);
+        test_write(file, "x", 1);
+    }
+    struct timespec times[2] = {{.tv_sec = time(NULL) - age_s}, {.tv_sec = time(NULL) - age_s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    return path;
+}
+
+static size_t entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    size_t count = 0;
+    assert_non_null(dir);
+    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        count += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static void test_a_run_killed_before_it_had_a_name_leaves_nothing(void **state)
+{
+    (void)state;
+    char runs[300], lock[400], locked[300];
+    (void)snprintf(runs, sizeof runs, "%s", small_path("swept/runs"));
+    assert_int_equal(mkdir(small_path("swept"), 0777), 0);
+    assert_int_equal(mkdir(runs, 0777), 0);
+    (void)leave_hidden(".starting-1-0", 3600);
+    (void)leave_hidden(".starting-1-1", 3600);
+    (void)leave_hidden(".starting-2-0", 0); /* may be at it just now */
+    (void)snprintf(locked, sizeof locked, "%s", leave_hidden(".starting-3-0", 3600));
+    (void)snprintf(lock, sizeof lock, "%s/lock", locked);
+    struct fnl_error err = FNL_ERROR_INIT;
+    int fd = -1;
+    assert_int_equal(fnl_file_lock(lock, &fd, &err), 0); /* is at it */
+    struct small_run r = {.config = config, .dir = small_path("swept"), .stop_at = 1};
+    small_train(&r);
+    assert_int_equal(r.rc, FNL_E_INTERRUPTED);
+    assert_int_equal(entries(runs), 3); /* the young, the locked, the run */
+    assert_true(fnl_path_exists(locked));
+    assert_true(fnl_path_exists(small_path("swept/runs/.starting-2-0")));
+    fnl_file_unlock(fd);
+    small_free(&r);
+    /* Ids of one second: all different, all whole. */
+    for (int i = 0; i < 3; i++) {
+        small_train(&r);
+        assert_true(fnl_path_exists(small_file(&r, "config.yaml")));
+        size_t size;
+        char *info = small_read(small_file(&r, "run.json"), &size);
+        assert_non_null(strstr(info, r.result.run));
+        fnl_free(info);
+        small_free(&r);
+    }
+    assert_int_equal(entries(runs), 1 + 4); /* the young one, and four runs */
 }
 
 static void test_a_folder_that_cannot_be_made_is_a_clear_error(void **state)
@@ -435,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_lines_after_the_checkpoint_are_cut),
         cmocka_unit_test(test_a_full_disk_loses_nothing),
         cmocka_unit_test(test_a_disk_too_full_for_the_folder_leaves_none),
+        cmocka_unit_test(test_a_run_killed_before_it_had_a_name_leaves_nothing),
         cmocka_unit_test(test_a_folder_that_cannot_be_made_is_a_clear_error),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
