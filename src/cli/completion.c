@@ -1,5 +1,6 @@
 /* completion.c - completion scripts for bash, zsh and fish, from the command table. The scripts
- * hold all words themselves and never call fournil, so that completion is immediate. Commands are
+ * hold all words themselves and never call fournil, so that completion is immediate; ids of runs
+ * are the names of folders. Commands are
  * at most two levels deep. */
 #include <string.h>
 
@@ -82,6 +83,8 @@ static void bash_value(FILE *out, const struct fnl_opt *o)
         fputs(" files=-f ;;\n", out);
     } else if (o->complete == FNL_COMPLETE_DIR) {
         fputs(" files=-d ;;\n", out);
+    } else if (o->complete == FNL_COMPLETE_RUN) {
+        fputs(" words=$(_fournil_runs) files=-d ;;\n", out);
     } else {
         fputs(" return ;;\n", out);
     }
@@ -122,6 +125,18 @@ static void bash_command(FILE *out, const struct fnl_command *command)
 void fnl_help_bash(FILE *out)
 {
     fputs("# bash completion for fournil; printed by `fournil help --completion bash`\n"
+          "_fournil_runs() {\n"
+          "    local dir=${FOURNIL_DIR:-.fournil} i run\n"
+          "    for ((i = 1; i < COMP_CWORD - 1; i++)); do\n"
+          "        if [[ ${COMP_WORDS[i]} == --dir ]]; then\n"
+          "            dir=${COMP_WORDS[i + 1]}\n"
+          "            [[ $dir == '=' ]] && dir=${COMP_WORDS[i + 2]}\n"
+          "        fi\n"
+          "    done\n"
+          "    for run in \"$dir\"/runs/*/config.yaml; do\n"
+          "        [[ -e $run ]] && run=${run%/*} && echo \"${run##*/}\"\n"
+          "    done\n"
+          "}\n"
           "_fournil() {\n"
           "    local cur prev path='' words='' files='' i\n"
           "    cur=${COMP_WORDS[COMP_CWORD]}\n"
@@ -171,6 +186,8 @@ static void zsh_value(FILE *out, const struct fnl_opt *o)
         fputs("_files", out);
     } else if (o->complete == FNL_COMPLETE_DIR) {
         fputs("_files -/", out);
+    } else if (o->complete == FNL_COMPLETE_RUN) {
+        fputs("_fournil_runs", out);
     } else {
         fputc(' ', out);
     }
@@ -241,6 +258,15 @@ void fnl_help_zsh(FILE *out)
 {
     fputs("#compdef fournil\n"
           "# zsh completion for fournil; printed by `fournil help --completion zsh`\n"
+          "_fournil_runs() {\n"
+          "    local dir=${FOURNIL_DIR:-.fournil}\n"
+          "    local i=${words[(I)--dir]} glued=${words[(R)--dir=*]}\n"
+          "    [[ -n $glued ]] && dir=${glued#--dir=}\n"
+          "    ((i > 0 && i + 1 < CURRENT)) && dir=$words[i+1]\n"
+          "    local -a runs=($dir/runs/*/config.yaml(N:h:t))\n"
+          "    compadd -a runs\n"
+          "    _files -/\n"
+          "}\n"
           "_fournil() {\n"
           "    local path_='' i\n"
           "    local -a commands\n"
@@ -299,6 +325,8 @@ static void fish_option(FILE *out, const struct fnl_command *command, const stru
         fputs(" -r -F", out);
     } else if (o->complete == FNL_COMPLETE_DIR) {
         fputs(" -x -a '(__fish_complete_directories)'", out);
+    } else if (o->complete == FNL_COMPLETE_RUN) {
+        fputs(" -x -a '(__fournil_runs; __fish_complete_directories)'", out);
     } else if (o->kind != FNL_OPT_FLAG) {
         fputs(" -x", out);
     }
@@ -345,6 +373,20 @@ static void fish_command(FILE *out, const struct fnl_command *command)
 void fnl_help_fish(FILE *out)
 {
     fputs("# fish completion for fournil; printed by `fournil help --completion fish`\n"
+          "function __fournil_runs\n"
+          "    set -l dir .fournil\n"
+          "    set -q FOURNIL_DIR; and test -n \"$FOURNIL_DIR\"; and set dir $FOURNIL_DIR\n"
+          "    set -l words (commandline -opc)\n"
+          "    for i in (seq (count $words))\n"
+          "        string match -q -- '--dir=*' $words[$i]\n"
+          "        and set dir (string replace -- --dir= '' $words[$i])\n"
+          "        test $words[$i] = --dir; and test $i -lt (count $words)\n"
+          "        and set dir $words[(math $i + 1)]\n"
+          "    end\n"
+          "    for run in $dir/runs/*/config.yaml\n"
+          "        string replace -r '.*/([^/]+)/config.yaml$' '$1' $run\n"
+          "    end\n"
+          "end\n"
           "complete -c fournil -f\n"
           "complete -c fournil -l help -s h -d 'show help'\n"
           "complete -c fournil -n __fish_use_subcommand -l version -d 'show the version'\n",

@@ -26,7 +26,12 @@ enum fnl_opt_kind {
 };
 
 /* What the shell offers when it completes the value. */
-enum fnl_opt_complete { FNL_COMPLETE_NONE, FNL_COMPLETE_FILE, FNL_COMPLETE_DIR };
+enum fnl_opt_complete {
+    FNL_COMPLETE_NONE,
+    FNL_COMPLETE_FILE,
+    FNL_COMPLETE_DIR,
+    FNL_COMPLETE_RUN, /* ids in the folder of runs: --dir of the line, FOURNIL_DIR, or .fournil */
+};
 
 #define FNL_OPT_LIST_MAX 64
 struct fnl_opt_list {

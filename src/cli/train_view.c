@@ -9,9 +9,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/shell.h"
 #include "cli/print.h"
 #include "train/report.h"
 
+#define PATH_BYTES 8192  /* a path, and its quotes */
 #define LINE_BYTES 32768 /* holds a path, each byte of it escaped */
 
 static void put_line(struct fnl_train_view *v, struct fnl_buf *line)
@@ -245,6 +247,9 @@ int fnl_train_view_end(struct fnl_train_view *v, const struct fnl_train_result *
     }
     printf("model   %s\ncurves  %s/curves.svg\n", r->model, r->folder);
     /* The configuration as run, so that the numbers are the same whatever --set said. */
-    printf("\nnext: fournil evaluate %s --data %s/config.yaml\n", r->model, r->folder);
+    char config[PATH_BYTES], model[PATH_BYTES], quoted[PATH_BYTES];
+    (void)snprintf(config, sizeof config, "%s/config.yaml", r->folder);
+    printf("\nnext: fournil evaluate %s --data %s\n", fnl_shell_word(r->model, model, sizeof model),
+           fnl_shell_word(config, quoted, sizeof quoted));
     return 0;
 }

@@ -76,6 +76,7 @@ static const char *products_of(const json_t *summary)
 static void tell_way_on(const struct fnl__job *job, struct fnl_train_result *ret)
 {
     const struct fnl_schedule *s = &job->config->schedule;
+    char name[FNL__JOB_NAME];
     uint32_t more = ret->epochs <= FNL_MAX_EPOCHS / 2 ? 2 * ret->epochs : FNL_MAX_EPOCHS;
     if (ret->stopped_early) {
         (void)snprintf(ret->way_on, sizeof ret->way_on,
@@ -86,7 +87,8 @@ static void tell_way_on(const struct fnl__job *job, struct fnl_train_result *ret
                        fnl_schedule_names[s->kind]);
     } else if (more > ret->epochs) {
         (void)snprintf(ret->way_on, sizeof ret->way_on,
-                       "to go on: fournil train --resume %s --epochs %u", fnl__job_name(job), more);
+                       "to go on: fournil train --resume %s --epochs %u", fnl__job_name(job, name),
+                       more);
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/shell.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
 #include "train/train_int.h"
@@ -47,10 +48,10 @@ void fnl__job_note(const struct fnl__job *job, const char *format, ...)
     o->note(o->arg, text);
 }
 
-const char *fnl__job_name(const struct fnl__job *job)
+const char *fnl__job_name(const struct fnl__job *job, char out[FNL__JOB_NAME])
 {
     bool is_usual = strcmp(job->request->dir, FNL_TRAIN_DIR) == 0;
-    return is_usual ? job->run.id : job->run.folder;
+    return fnl_shell_word(is_usual ? job->run.id : job->run.folder, out, FNL__JOB_NAME);
 }
 
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err)
@@ -66,13 +67,14 @@ int fnl__job_save(struct fnl__job *job, struct fnl_error *err)
 static int save_and_stop(struct fnl__job *job, struct fnl_error *err)
 {
     const struct fnl__state *s = &job->state;
+    char name[FNL__JOB_NAME];
     int rc = fnl__job_save(job, err);
     if (rc != 0) {
         return rc;
     }
     rc = FNL_FAIL(err, INTERRUPTED, NULL, "stopped in epoch %u after %llu of %llu batches; saved",
                   s->epoch + 1, (unsigned long long)s->batch, (unsigned long long)job->batches);
-    fnl_error_hint(err, "go on with: fournil train --resume %s", fnl__job_name(job));
+    fnl_error_hint(err, "go on with: fournil train --resume %s", fnl__job_name(job, name));
     return rc;
 }
 

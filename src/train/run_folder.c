@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/shell.h"
 #include "train/checkpoint.h"
 
 static const char *const file_names[FNL__RUN_FILES] = {
@@ -90,7 +91,8 @@ static int find_folder(const char *dir, const char *name, char **ret_folder, str
         rc = FNL_FAIL(err, NOMEM, NULL, "%s: out of memory", name);
     } else if (folder == NULL || !fnl_path_exists(config)) {
         rc = FNL_FAIL(err, NOTFOUND, NULL, "no run \"%s\" in %s", name, runs);
-        fnl_error_hint(err, "see the ids with: ls -t %s", runs);
+        char word[512];
+        fnl_error_hint(err, "see the ids with: ls -t %s", fnl_shell_word(runs, word, sizeof word));
     }
     fnl_free(config);
     fnl_free(runs);

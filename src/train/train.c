@@ -228,6 +228,7 @@ static int test(struct fnl__job *job, struct fnl_train_result *ret, struct fnl_e
     if (job->test_loader == NULL) {
         return 0;
     }
+    char name[FNL__JOB_NAME];
     struct fnl__evaluator evaluator = {.exec = job->network.eval_exec,
                                        .feeder = &job->network.eval_feeder,
                                        .stop = job->request->stop,
@@ -236,7 +237,7 @@ static int test(struct fnl__job *job, struct fnl_train_result *ret, struct fnl_e
                            &ret->test, err);
     ret->has_test = rc == 0;
     if (rc == FNL_E_INTERRUPTED) { /* last.ckpt has it all: resume makes the test and the files */
-        fnl_error_hint(err, "finish with: fournil train --resume %s", fnl__job_name(job));
+        fnl_error_hint(err, "finish with: fournil train --resume %s", fnl__job_name(job, name));
     }
     return rc;
 }
@@ -284,14 +285,14 @@ static void add_way_on(const struct fnl__job *job, int rc, struct fnl_error *err
     if (err == NULL || job->run.folder == NULL || job->run.lock_fd < 0 || rc == FNL_E_INTERRUPTED) {
         return;
     }
-    char hint[sizeof err->hint];
+    char hint[sizeof err->hint], name[FNL__JOB_NAME];
     (void)snprintf(hint, sizeof hint, "%s", err->hint);
     if (rc == FNL_E_DIVERGED && fnl_path_exists(job->run.file[FNL__RUN_LAST])) {
         fnl_error_hint(err, "%s; the last good weights are in %s", hint,
                        job->run.file[FNL__RUN_LAST]);
     } else if (rc == FNL_E_IO && !fnl_path_exists(job->run.file[FNL__RUN_SUMMARY])) {
         fnl_error_hint(err, "%s%sthen go on with: fournil train --resume %s", hint,
-                       hint[0] != 0 ? "; " : "", fnl__job_name(job));
+                       hint[0] != 0 ? "; " : "", fnl__job_name(job, name));
     }
 }
 

@@ -26,8 +26,10 @@ struct fnl__job {
 /* loop.c: all epochs that are left. */
 int fnl__loop_run(struct fnl__job *job, struct fnl_error *err);
 
-/* What to give to --resume: the id where runs are in the usual place, else the folder. */
-const char *fnl__job_name(const struct fnl__job *job);
+/* What to give to --resume: the id where runs are in the usual place, else the folder; quoted for a
+ * shell where it must be. */
+#define FNL__JOB_NAME 512
+const char *fnl__job_name(const struct fnl__job *job, char out[FNL__JOB_NAME]);
 /* Writes last.ckpt as of now. */
 int fnl__job_save(struct fnl__job *job, struct fnl_error *err);
 void fnl__job_note(const struct fnl__job *job, const char *format, ...)

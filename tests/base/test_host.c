@@ -14,6 +14,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/shell.h"
 #include "base/text.h"
 
 static void clocks_go_on(void **state)
@@ -322,6 +323,31 @@ static void a_terminal_gets_one_line_wiped_at_the_end(void **state)
     assert_int_equal(close(master), 0);
 }
 
+static void words_for_a_shell_are_quoted_where_they_must(void **state)
+{
+    (void)state;
+    char out[32];
+    static const struct {
+        const char *word, *text;
+    } cases[] = {
+        {"runs/a-1_b.onnx", "runs/a-1_b.onnx"},
+        {"my runs/a", "'my runs/a'"},
+        {"", "''"},
+        {"it's", "'it'\\''s'"},
+        {"~/a", "'~/a'"},
+        {"$x;`y`", "'$x;`y`'"},
+        {"caf\xC3\xA9", "'caf\xC3\xA9'"},
+        {"a\nb", "'a\nb'"},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        assert_string_equal(fnl_shell_word(cases[i].word, out, sizeof out), cases[i].text);
+    }
+    const char *fits = "a 34567890123456789012345678"; /* with quotes and the end: 31 */
+    assert_ptr_equal(fnl_shell_word(fits, out, strlen(fits) + 2), fits);
+    assert_ptr_equal(fnl_shell_word(fits, out, strlen(fits) + 3), out);
+    assert_ptr_equal(fnl_shell_word(fits, out, 0), fits);
+}
+
 static void the_system_has_a_name(void **state)
 {
     (void)state;
@@ -366,6 +392,7 @@ int main(void)
         cmocka_unit_test(log_lines_go_to_the_callback_by_level),
         cmocka_unit_test(the_first_signal_is_a_flag_and_the_second_kills),
         cmocka_unit_test(cpus_follow_affinity_and_quota),
+        cmocka_unit_test(words_for_a_shell_are_quoted_where_they_must),
         cmocka_unit_test(the_system_has_a_name),
         cmocka_unit_test(no_terminal_no_bar),
         cmocka_unit_test(a_terminal_gets_one_line_wiped_at_the_end),

@@ -2,7 +2,8 @@
 # make install: what lands where, how large and how light the program is; completion at work.
 #   sh tests/cli/test_install.sh FOURNIL BUILD_DIR
 . tests/tap.sh
-build=$2
+build=$(realpath "$2")
+here=$(pwd)
 
 run cmake --install "$build" --prefix "$work/usr" --strip
 expect "it installs into any prefix" 0
@@ -13,6 +14,20 @@ check "bash completion" test -s "$work/usr/share/bash-completion/completions/fou
 check "zsh completion" test -s "$work/usr/share/zsh/vendor-completions/_fournil"
 check "fish completion" test -s "$work/usr/share/fish/vendor_completions.d/fournil.fish"
 check "licence" grep -q "Apache License" "$work/usr/share/doc/fournil/copyright"
+
+# Links to files, in all pages that land in the documentation.
+cat > "$work/links.py" << 'END'
+import glob, os, re, sys
+broken = []
+pages = glob.glob(sys.argv[1] + "/**/*.md", recursive=True)
+for page in pages:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", open(page, encoding="utf-8").read()):
+        if "://" not in link and not os.path.exists(os.path.join(os.path.dirname(page), link)):
+            broken.append(page + ": " + link)
+print("\n".join(broken))
+sys.exit(not pages or bool(broken))
+END
+check "links of the installed pages lead somewhere" python3 "$work/links.py" "$work/usr/share/doc/fournil"
 
 if grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build/CMakeCache.txt"; then
     bytes=$(wc -c < "$work/usr/bin/fournil")
@@ -44,6 +59,9 @@ END
 offer() { # WORD...: the line so far
     run bash "$work/complete.bash" "$work/usr/share/bash-completion/completions/fournil" "$@"
 }
+mkdir -p "$work/here/.fournil/runs/net-1" "$work/here/.fournil/runs/half" "$work/here/other/runs/cnn-2"
+: > "$work/here/.fournil/runs/net-1/config.yaml"
+: > "$work/here/other/runs/cnn-2/config.yaml"
 if command -v bash > /dev/null; then
     offer fournil dev
     expect "a command is completed" 0 devices
@@ -57,6 +75,21 @@ if command -v bash > /dev/null; then
     expect "... words of a value that takes others too" 0 ref
     offer fournil help dev
     expect "help completes commands" 0 devices
+    cd "$work/here" || exit 1
+    offer fournil train --resume n
+    expect "--resume is offered ids of runs" 0 net-1
+    offer fournil train --resume ''
+    check "... only of whole ones" sh -c '! echo "$1" | grep -q half' sh "$out"
+    offer fournil train --dir other --resume ''
+    expect "... of the folder that --dir names" 0 cnn-2
+    offer fournil train --dir = other --resume = c
+    expect "... also with '='" 0 cnn-2
+    FOURNIL_DIR=other
+    export FOURNIL_DIR
+    offer fournil train --resume ''
+    unset FOURNIL_DIR
+    expect "... or FOURNIL_DIR" 0 cnn-2
+    cd "$here" || exit 1
     offer fournil devices --root
     check "hidden options are not offered" test -z "$out"
 else
@@ -69,6 +102,22 @@ for shell in zsh fish; do
     esac
     if command -v $shell > /dev/null; then
         check "the completion is $shell's language" $shell -n "$file"
+        case $shell in
+        zsh) # the parts of its completion system that ours calls
+            cat > "$work/complete.zsh" << 'END'
+_arguments() { :; }; _describe() { :; }; _files() { :; }
+compadd() { print -l $runs; }
+source $1
+shift
+words=("$@")
+CURRENT=${#words}
+_fournil_runs
+END
+            run zsh -f "$work/complete.zsh" "$file" fournil train --dir "$work/here/other" --resume ''
+            ;;
+        fish) run fish -c "source $file; complete -C 'fournil train --dir=$work/here/other --resume '" ;;
+        esac
+        expect "... and offers ids of runs" 0 cnn-2
     else
         skip "$shell is not installed"
     fi

@@ -77,6 +77,15 @@ next=$(printf '%s\n' "$out" | sed -n 's/^next: fournil //p')
 run sh -c "cd other && \"\$1\" $next --json" sh "$fournil"
 expect "... as a command" 0
 check "... on what the run was tested on, with its --set" test "$(field loss)" = "$loss_limited"
+run "$fournil" train net.yaml --threads 1 --epochs 1 --dir "it's my runs"
+expect "a folder with blanks and quotes" 0
+next=$(printf '%s\n' "$out" | sed -n 's/^next: fournil //p')
+run sh -c "\"\$1\" $next" sh "$fournil"
+expect "... the next command can be copied into a shell" 0 "test accuracy"
+run "$fournil" train --resume "$(basename "it's my runs"/runs/*)" --dir "it's my runs"
+more=$(printf '%s\n' "$out" | sed -n 's/^to go on: fournil //p')
+run sh -c "\"\$1\" $more" sh "$fournil"
+expect "... and the one to go on" 0 "going on with epoch 2"
 run "$fournil" train net.yaml --threads 1 --dir runs --json
 check "the same seed gives the same result" test "$(field test_loss)" = "$loss"
 run "$fournil" train net.yaml --threads 1 --dir runs --json --set train.seed=2

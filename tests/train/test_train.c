@@ -119,6 +119,41 @@ static void test_a_run_learns_and_reports(void **state)
     small_free(&r);
 }
 
+/* Errors that grow by some hundred times a step: an epoch ends well, the next does not. */
+static void test_a_loss_that_blows_up_leaves_the_last_good_weights(void **state)
+{
+    (void)state;
+    struct small_run r = {.config = config,
+                          .set = {"model=[flatten, {dense: 3}]", "train.loss=mean_squared_error",
+                                  "train.optimizer={name: sgd, learning_rate: 5}",
+                                  "train.schedule=constant"}};
+    small_train(&r);
+    assert_int_equal(r.rc, FNL_E_DIVERGED);
+    assert_true(r.epochs >= 1);
+    assert_non_null(strstr(r.err.hint, "lower train.optimizer.learning_rate"));
+    assert_non_null(strstr(r.err.hint, "the last good weights are in "));
+    const char *last = small_file(&r, "last.ckpt");
+    assert_non_null(strstr(r.err.hint, last));
+    assert_true(fnl_path_exists(last));
+    assert_false(fnl_path_exists(small_file(&r, "summary.json")));
+    struct small_run again = {.resume = r.result.run}; /* it is good: only the rate is not */
+    small_train(&again);
+    assert_int_equal(again.rc, FNL_E_DIVERGED);
+    assert_string_equal(again.notes, "");
+    small_free(&again);
+    small_free(&r);
+    /* In the first epoch there are none yet, and none are promised. */
+    struct small_run first = {.config = config,
+                              .set = {"model=[flatten, {dense: 3}]",
+                                      "train.loss=mean_squared_error",
+                                      "train.optimizer={name: sgd, learning_rate: 1e6}"}};
+    small_train(&first);
+    assert_int_equal(first.rc, FNL_E_DIVERGED);
+    assert_int_equal(first.epochs, 0);
+    assert_null(strstr(first.err.hint, "last good"));
+    small_free(&first);
+}
+
 static void test_bfloat16_without_its_speed_is_said(void **state)
 {
     (void)state;
@@ -511,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_a_run_learns_and_reports),
         cmocka_unit_test(test_the_summary_is_json_with_what_it_promises),
         cmocka_unit_test(test_the_summary_says_what_it_was_made_with),
+        cmocka_unit_test(test_a_loss_that_blows_up_leaves_the_last_good_weights),
         cmocka_unit_test(test_bfloat16_without_its_speed_is_said),
         cmocka_unit_test(test_one_hot_losses_count_what_the_executor_does_not),
         cmocka_unit_test(test_categorical_and_sparse_are_the_same_loss),
