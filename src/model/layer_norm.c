@@ -89,18 +89,37 @@ static int build_batch(struct fnl__layers *b, const void *args)
     return fnl__layer_emit(b, FNL_OP_BATCH_NORMALIZATION, NULL, &attrs, inputs, 5, true);
 }
 
+/* Appends a Transpose that gives {N, d1, d2, d3} of the input. */
+static int turn(struct fnl__layers *b, const char *suffix, int d1, int d2, int d3, bool last)
+{
+    struct fnl_attrs attrs = FNL_ATTRS_INIT;
+    int x = b->value;
+    attrs.perm[1] = d1;
+    attrs.perm[2] = d2;
+    attrs.perm[3] = d3;
+    return fnl__layer_emit(b, FNL_OP_TRANSPOSE, suffix, &attrs, &x, 1, last);
+}
+
+/* Keras' last axis: the features of a row; the channels of each pixel, which stand last only after
+ * a turn (as in ConvNeXt). */
 static int build_layer(struct fnl__layers *b, const void *args)
 {
     const struct norm *a = args;
-    int inputs[3] = {b->value, -1, -1};
-    int rc = fnl__layer_need_rank(b, 2);
-    rc = rc != 0 ? rc : add_shift(b, a, fnl__layer_input(b)->dim[1], &inputs[1]);
+    const struct fnl_shape *x = fnl__layer_input(b);
+    bool image = x->rank == 4;
+    int inputs[3] = {-1, -1, -1};
+    int rc = image ? 0 : fnl__layer_need_rank(b, 2);
+    rc = rc != 0 ? rc : add_shift(b, a, x->dim[1], &inputs[1]);
+    rc = rc == 0 && image ? turn(b, "channels_last", 2, 3, 1, false) : rc;
     if (rc != 0) {
         return rc;
     }
     struct fnl_attrs attrs = FNL_ATTRS_INIT;
     attrs.epsilon = (float)a->epsilon;
-    return fnl__layer_emit(b, FNL_OP_LAYER_NORMALIZATION, NULL, &attrs, inputs, 3, true);
+    inputs[0] = b->value;
+    rc = fnl__layer_emit(b, FNL_OP_LAYER_NORMALIZATION, image ? "rows" : NULL, &attrs, inputs, 3,
+                         !image);
+    return rc == 0 && image ? turn(b, NULL, 3, 1, 2, true) : rc;
 }
 
 const struct fnl__layer_kind fnl__layer_norm_kinds[] = {
@@ -108,6 +127,6 @@ const struct fnl__layer_kind fnl__layer_norm_kinds[] = {
      "Each channel to mean 0 and deviation 1: over the batch in training, by running statistics "
      "otherwise"},
     {"layer_normalization", NULL, layer_fields, sizeof(struct norm), build_layer,
-     "Each row to mean 0 and deviation 1; on rows [N, features], so after flatten"},
+     "Each row, or the channels of each pixel of an image, to mean 0 and deviation 1"},
     {0},
 };

@@ -116,6 +116,40 @@ static void every_activation_builds(void **state)
     fnl_graph_free(g);
 }
 
+/* As Keras: the last axis of an image is its channels, whatever the order in memory. */
+static void layer_normalization_takes_the_channels_of_each_pixel(void **state)
+{
+    (void)state;
+    enum { ROWS = 2, C = 3, PIXELS = 64 };
+    struct fnl_graph *g = must_build("model:\n  - layer_normalization\n", &image);
+    static float x[ROWS * C * PIXELS], y[ROWS * C * PIXELS];
+    float gain[C] = {1.5F, -0.5F, 2.0F}, shift[C] = {0.25F, 0.0F, -1.0F};
+    fill_random(x, ROWS * C * PIXELS, 11);
+    assert_shape(output_shape(g), "[N, 3, 8, 8]");
+    int weight = fnl_graph_find_value(g, "layer_normalization.weight");
+    int bias = fnl_graph_find_value(g, "layer_normalization.bias");
+    assert_int_equal(fnl_graph_set_data(g, weight, gain, NULL), 0);
+    assert_int_equal(fnl_graph_set_data(g, bias, shift, NULL), 0);
+    assert_int_equal(run_ref(g, x, ROWS, y, NULL), 0);
+    for (size_t i = 0; i < ROWS * PIXELS; i++) {
+        const float *pixel = x + i / PIXELS * C * PIXELS + i % PIXELS;
+        const float *got = y + (pixel - x);
+        double mean = 0.0, variance = 0.0;
+        for (size_t c = 0; c < C; c++) {
+            mean += (double)pixel[c * PIXELS] / C;
+        }
+        for (size_t c = 0; c < C; c++) {
+            variance += pow((double)pixel[c * PIXELS] - mean, 2.0) / C;
+        }
+        for (size_t c = 0; c < C; c++) {
+            double xhat = ((double)pixel[c * PIXELS] - mean) / sqrt(variance + 1e-3);
+            double want = xhat * (double)gain[c] + (double)shift[c];
+            assert_true(fabs((double)got[c * PIXELS] - want) < 1e-5);
+        }
+    }
+    fnl_graph_free(g);
+}
+
 static void normalisations_have_keras_defaults(void **state)
 {
     (void)state;
@@ -312,7 +346,6 @@ static void errors_name_line_layer_and_shapes(void **state)
                 "padding: expected valid, same", NULL);
     check_error("model:\n  - conv2d: {filters: 2, kernel_size: [3, 3, 3]}\n", &image, 0,
                 "kernel_size: expected one number or [height, width]", NULL);
-    check_error("model:\n  - layer_normalization\n", &image, 0, "needs rows", NULL);
     check_error("model:\n  - softmax\n", &image, 0, "needs rows", NULL);
 }
 
@@ -420,6 +453,7 @@ int main(void)
         cmocka_unit_test(conv2d_takes_numbers_as_padding),
         cmocka_unit_test(pools_and_global_pools_have_keras_shapes),
         cmocka_unit_test(every_activation_builds),
+        cmocka_unit_test(layer_normalization_takes_the_channels_of_each_pixel),
         cmocka_unit_test(normalisations_have_keras_defaults),
         cmocka_unit_test(residual_adds_branch_and_shortcut),
         cmocka_unit_test(initialisers_have_their_moments),

@@ -49,6 +49,7 @@ static void every_layer_comes_back_as_it_was(void **state)
         "flatten",
         "batch_normalization: {momentum: 0.9, epsilon: 0.01, scale: false}",
         "batch_normalization",
+        "layer_normalization",
         "dropout: 0.3",
         "residual: {layers: [{conv2d: {filters: 2, kernel_size: 1}}, {gelu: {approximate: true}}], "
         "activation: relu}",
