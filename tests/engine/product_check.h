@@ -76,4 +76,21 @@ static inline void check_sum(const char *what, const char *shape, size_t index, 
     }
 }
 
+/* ---- matrices in panels ---- */
+
+static inline size_t panel_floats(const struct fnl_cpu_kernels *k, size_t K, size_t N)
+{
+    const size_t panel = (size_t)k->panel;
+    return (N + panel - 1) / panel * panel * K;
+}
+
+/* plain[K][N] in panels. */
+static inline struct floats pack_panels(const struct fnl_cpu_kernels *k, size_t K, size_t N,
+                                        const float *plain)
+{
+    struct floats panels = floats_aligned(panel_floats(k, K, N));
+    k->panel_pack(K, N, plain, (ptrdiff_t)N, 1, panels.f);
+    return panels;
+}
+
 #endif

@@ -80,12 +80,6 @@ static void untouched(float x)
     assert_true(x >= -77 && x <= -77);
 }
 
-static size_t panel_floats(const struct fnl_cpu_kernels *k, size_t K, size_t N)
-{
-    const size_t panel = (size_t)k->panel;
-    return (N + panel - 1) / panel * panel * K;
-}
-
 /* ---- dense ---- */
 
 struct dims {
@@ -115,18 +109,11 @@ static void for_all_dense(dense_check *check_one)
     }
 }
 
-static struct floats pack(const struct fnl_cpu_kernels *k, size_t K, size_t N, const float *plain)
-{
-    struct floats panels = floats_aligned(panel_floats(k, K, N));
-    k->panel_pack(K, N, plain, (ptrdiff_t)N, 1, panels.f);
-    return panels;
-}
-
 static void check_forward(const struct fnl_cpu_kernels *k, const struct dims *d, const char *shape)
 {
     const size_t M = d->M, K = d->K, N = d->N, ldx = K + 3, ldy = N + 5;
     struct floats x = floats_random((M - 1) * ldx + K, 2), plain = floats_random(K * N, 3);
-    struct floats bias = floats_random(N, 4), w = pack(k, K, N, plain.f);
+    struct floats bias = floats_random(N, 4), w = pack_panels(k, K, N, plain.f);
     struct floats row = floats_new(N);
     struct floats scratch = floats_aligned(k->dense_scratch_bf16(M, K, N));
     for (int variant = 0; variant < 4; variant++) {
@@ -225,7 +212,7 @@ static void check_grad_data(const struct fnl_cpu_kernels *k, const struct dims *
 {
     const size_t M = d->M, K = d->K, N = d->N, ldx = K + 4, ldy = N + 1;
     struct floats dy = floats_random((M - 1) * ldy + N, 8), plain = floats_random(K * N, 9);
-    struct floats w = pack(k, K, N, plain.f), dx = floats_untouched((M - 1) * ldx + K);
+    struct floats w = pack_panels(k, K, N, plain.f), dx = floats_untouched((M - 1) * ldx + K);
     struct floats scratch = floats_aligned(k->dense_scratch_bf16(M, K, N));
     k->dense_grad_data_bf16(M, K, N, dy.f, ldy, w.f, dx.f, ldx, scratch.f);
     for (size_t i = 0; i < dx.count; i++) {
@@ -512,7 +499,7 @@ static void nan_and_infinity_stay_in_their_row(void **state)
         const float x[3][3] = {{1, 2, NAN}, {-1, 0.5F, -2}, {INFINITY, 3.4e38F, 1}};
         const float plain[3] = {1, 1, 1};
         float y[3];
-        struct floats w = pack(list[i], 3, 1, plain);
+        struct floats w = pack_panels(list[i], 3, 1, plain);
         struct floats scratch = floats_aligned(list[i]->dense_scratch_bf16(3, 3, 1));
         list[i]->dense_forward_bf16(3, 3, 1, x[0], 3, w.f, NULL, FNL_CPU_RELU, y, 1, scratch.f);
         assert_true(isnan(y[0]));

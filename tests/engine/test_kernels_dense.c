@@ -32,20 +32,6 @@ static void for_all(check_fn *check)
     }
 }
 
-static size_t panel_floats(const struct fnl_cpu_kernels *k, size_t K, size_t N)
-{
-    const size_t panel = (size_t)k->panel;
-    return (N + panel - 1) / panel * panel * K;
-}
-
-/* plain[K][N] in panels. */
-static struct floats pack(const struct fnl_cpu_kernels *k, size_t K, size_t N, const float *plain)
-{
-    struct floats panels = floats_aligned(panel_floats(k, K, N));
-    k->panel_pack(K, N, plain, (ptrdiff_t)N, 1, panels.f);
-    return panels;
-}
-
 static void check_panels(const struct fnl_cpu_kernels *k, const struct dims *d, const char *shape)
 {
     const size_t K = d->K, N = d->N, panel = (size_t)k->panel;
@@ -85,7 +71,7 @@ static void check_forward(const struct fnl_cpu_kernels *k, const struct dims *d,
 {
     const size_t M = d->M, K = d->K, N = d->N, ldx = K + 3, ldy = N + 5;
     struct floats x = floats_random((M - 1) * ldx + K, 2), plain = floats_random(K * N, 3);
-    struct floats bias = floats_random(N, 4), w = pack(k, K, N, plain.f);
+    struct floats bias = floats_random(N, 4), w = pack_panels(k, K, N, plain.f);
     struct floats y = floats_new((M - 1) * ldy + N), row = floats_new(N);
     for (int variant = 0; variant < 4; variant++) {
         const float *b = variant & 1 ? bias.f : NULL;
@@ -195,7 +181,7 @@ static void check_grad_data(const struct fnl_cpu_kernels *k, const struct dims *
 {
     const size_t M = d->M, K = d->K, N = d->N, ldx = K + 4, ldy = N + 1;
     struct floats dy = floats_random((M - 1) * ldy + N, 8), plain = floats_random(K * N, 9);
-    struct floats w = pack(k, K, N, plain.f), dx = floats_new((M - 1) * ldx + K);
+    struct floats w = pack_panels(k, K, N, plain.f), dx = floats_new((M - 1) * ldx + K);
     struct floats scratch = floats_aligned(k->dense_scratch(M, K, N));
     for (size_t i = 0; i < dx.count; i++) {
         dx.f[i] = -77;
@@ -278,7 +264,7 @@ static void relu_lets_a_nan_through(void **state)
     for (int i = 0; i < count; i++) {
         const float x[2] = {NAN, -1}, one = 1;
         float y[2];
-        struct floats w = pack(list[i], 1, 1, &one);
+        struct floats w = pack_panels(list[i], 1, 1, &one);
         list[i]->dense_forward(2, 1, 1, x, 1, w.f, NULL, FNL_CPU_RELU, y, 1);
         assert_true(isnan(y[0]));
         assert_true(y[1] == 0);
