@@ -1,6 +1,7 @@
 /* Operators on an accelerator, forward and backward: the GPU back end must agree with the reference
  * on the table of op_cases.c, at several sizes of work-groups. The device is OpenCL's first, which
  * is PoCL where there is no GPU: the same kernels, compiled for the processor. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +29,14 @@ static bool has_row(enum fnl_op op)
     return false;
 }
 
+static void skip_without_device(const char *name)
+{
+    if (why[0] != '\0') {
+        print_message("# SKIP %s: %s\n", name, why);
+        skip();
+    }
+}
+
 /* Opening a device takes longer than a case on it, so unusual groups get one setup of the three. */
 static void matches_reference(void **state)
 {
@@ -43,8 +52,9 @@ static void matches_reference(void **state)
     const struct op_case *c = *state;
     char text[240] = "";
     int wrong = 0;
-    if (why[0] != '\0' || !has_row(c->op)) {
-        print_message("# SKIP %s: %s\n", c->name, why[0] != '\0' ? why : "no kernel for it yet");
+    skip_without_device(c->name);
+    if (!has_row(c->op)) {
+        print_message("# SKIP %s: no kernel for it yet\n", c->name);
         skip();
     }
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
@@ -63,6 +73,100 @@ static void matches_reference(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Where windows overlap and hold equal numbers the first maximum takes the gradient, as in the
+ * reference; finite differences cannot be asked of such cases, so they are not in the table. */
+static void ties_go_to_the_first(void **state)
+{
+    static const struct op_case cases[] = {
+        {.name = "max pool of ties",
+         .op = FNL_OP_MAX_POOL,
+         .attrs = "kernel=3,3 strides=2,1 pads=1,1,1,0",
+         .in = {{OP_FED, "N,3,7,6", OP_BITS, NULL}}},
+        {.name = "max pool of ties, dilated",
+         .op = FNL_OP_MAX_POOL,
+         .attrs = "kernel=2,3 dilations=2,1",
+         .in = {{OP_FED, "N,3,7,6", OP_BITS, NULL}}},
+        {.name = "global max pool of ties",
+         .op = FNL_OP_GLOBAL_MAX_POOL,
+         .in = {{OP_FED, "N,5,9,8", OP_BITS, NULL}}},
+    };
+    (void)state;
+    skip_without_device("ties");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static const char *const groups[] = {"256", "8"};
+        for (size_t k = 0; k < 2; k++) {
+            struct op_setup setup = {DEVICE, 1, OP_ROWS, OP_ROWS, true, false};
+            char text[240] = "";
+            setenv("FOURNIL_GPU_GROUP", groups[k], 1);
+            if (!op_compare(&cases[i], &setup, text, sizeof text)) {
+                fail_msg("%s: %s", cases[i].name, text);
+            }
+        }
+    }
+}
+
+/* A label outside the classes makes a NaN and is never read by. */
+static void bad_label_is_nan(void **state)
+{
+    (void)state;
+    static const float logits[] = {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F};
+    static const float labels[] = {1.0F, 1000000000.0F, -1.0F};
+    struct op_case c = {
+        .name = "bad label",
+        .op = FNL_OP_SOFTMAX_CROSS_ENTROPY,
+        .in = {{OP_FED, "N,2", OP_NORMAL, logits}, {OP_LABELS, "N", OP_NORMAL, labels}},
+        .rows = 3};
+    struct op_setup setup = {DEVICE, 1, 3, 3, false, false};
+    struct op_results got;
+    skip_without_device(c.name);
+    assert_int_equal(op_run(&c, &setup, &got, NULL), 0);
+    const float *loss = op_results_find(&got, "y0")->value;
+    assert_true(isfinite(loss[0]));
+    assert_true(isnan(loss[1]));
+    assert_true(isnan(loss[2]));
+    op_results_free(&got);
+}
+
+/* A NaN must come through, or a network with a dead layer would train on as if nothing were. */
+static void nan_comes_through(void **state)
+{
+    (void)state;
+    static float x[3 * 2 * 4 * 4];
+    static const struct {
+        enum fnl_op op;
+        const char *shape, *attrs;
+    } ops[] = {{FNL_OP_RELU, "N,2,4,4", ""},
+               {FNL_OP_LEAKY_RELU, "N,2,4,4", ""},
+               {FNL_OP_GELU, "N,2,4,4", ""},
+               {FNL_OP_SIGMOID, "N,2,4,4", ""},
+               {FNL_OP_SOFTMAX, "N,32", ""},
+               {FNL_OP_LOG_SOFTMAX, "N,32", ""},
+               {FNL_OP_MAX_POOL, "N,2,4,4", "kernel=2,2 strides=2,2"},
+               {FNL_OP_GLOBAL_MAX_POOL, "N,2,4,4", ""},
+               {FNL_OP_AVERAGE_POOL, "N,2,4,4", "kernel=2,2 strides=2,2"}};
+    skip_without_device("NaN");
+    for (size_t k = 0; k < sizeof ops / sizeof ops[0]; k++) {
+        memset(x, 0, sizeof x);
+        x[32 + 7 * (k % 4) + 3] = NAN;
+        struct op_case c = {.name = "NaN",
+                            .op = ops[k].op,
+                            .attrs = ops[k].attrs,
+                            .in = {{OP_FED, ops[k].shape, OP_NORMAL, x}},
+                            .rows = 3};
+        struct op_setup setup = {DEVICE, 1, 3, 3, false, false};
+        struct op_results r;
+        size_t nans = 0;
+        assert_int_equal(op_run(&c, &setup, &r, NULL), 0);
+        for (size_t i = 0; i < r.item[0].size; i++) {
+            nans += isnan(r.item[0].value[i]) != 0;
+        }
+        if (nans == 0) {
+            fail_msg("%s hides a NaN", fnl_op_text(ops[k].op));
+        }
+        op_results_free(&r);
+    }
+}
+
 int main(void)
 {
     static char names[512][80];
@@ -72,17 +176,21 @@ int main(void)
         snprintf(why, sizeof why, "%.240s", err.message);
     }
     fnl_accel_close(accel);
-    struct CMUnitTest *tests = calloc((size_t)op_case_count, sizeof *tests);
+    int count = 0;
+    struct CMUnitTest *tests = calloc((size_t)op_case_count + 3, sizeof *tests);
     if (tests == NULL || op_case_count > 512) {
         return 1;
     }
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(ties_go_to_the_first);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(bad_label_is_nan);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(nan_comes_through);
     for (int i = 0; i < op_case_count; i++) {
         snprintf(names[i], sizeof names[i], DEVICE " is ref: %s", op_cases[i].name);
-        tests[i] = (struct CMUnitTest){.name = names[i],
-                                       .test_func = matches_reference,
-                                       .initial_state = (void *)(uintptr_t)&op_cases[i]};
+        tests[count++] = (struct CMUnitTest){.name = names[i],
+                                             .test_func = matches_reference,
+                                             .initial_state = (void *)(uintptr_t)&op_cases[i]};
     }
-    int failed = _cmocka_run_group_tests("ops_gpu", tests, (size_t)op_case_count, NULL, NULL);
+    int failed = _cmocka_run_group_tests("ops_gpu", tests, (size_t)count, NULL, NULL);
     free(tests);
     return failed;
 }
