@@ -1,13 +1,16 @@
 /* The OpenCL driver on a real one (PoCL): memory, transfers, launches, recordings, and what it says
  * of what is not there. Skips aloud where there is no OpenCL device. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/test.h"
 #include "device/accel.h"
 
 static const char SOURCE[] =
@@ -185,6 +188,49 @@ static void names_of_accelerators_are_known(void **state)
     assert_false(fnl_accel_is_name("opencl:99999999999999999999"));
 }
 
+/* Builds the program, runs it, and gives back the number of files in the cache. */
+static int build_and_count(const char *defines)
+{
+    struct fnl_accel *a = open_or_skip();
+    struct fnl_accel_prog *prog = NULL;
+    struct fnl_accel_kernel *k = NULL;
+    float x[2] = {1.0F, 2.0F};
+    struct fnl_accel_buf *b = buffer_of(a, x, 2);
+    assert_int_equal(a->driver->prog_build(a, "add", SOURCE, defines, &prog, NULL), 0);
+    assert_int_equal(a->driver->kernel_get(a, prog, "add", &k, NULL), 0);
+    assert_int_equal(add(a, k, 2, b, 0, 3.0F), 0);
+    read_back(a, b, x, 2);
+    assert_true(x[0] == 4.0F && x[1] == 5.0F);
+    a->driver->buf_free(a, b);
+    a->driver->prog_free(a, prog);
+    fnl_accel_close(a);
+    char path[512];
+    int files = 0;
+    snprintf(path, sizeof path, "%s/programs", test_dir);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        files += e->d_name[0] != '.';
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return files;
+}
+
+/* What was compiled is kept and taken again; something else under its key is compiled anew. */
+static void compiled_programs_are_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(build_and_count(""), 1);
+    assert_int_equal(build_and_count(""), 1);
+    assert_int_equal(build_and_count("-DOTHER=1"), 2);
+}
+
+static int use_test_dir(void **state)
+{
+    return test_dir_make(state) == 0 && setenv("FOURNIL_CACHE", test_dir, 1) == 0 ? 0 : -1;
+}
+
 static void every_device_that_is_counted_can_be_described(void **state)
 {
     (void)state;
@@ -215,6 +261,7 @@ int main(void)
         cmocka_unit_test(devices_that_are_not_there_are_refused),
         cmocka_unit_test(names_of_accelerators_are_known),
         cmocka_unit_test(every_device_that_is_counted_can_be_described),
+        cmocka_unit_test_setup_teardown(compiled_programs_are_kept, use_test_dir, test_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "device/accel_cache.h"
 #include "device/opencl/opencl_int.h"
 
 /* Sums must come out alike on every device, so no option that lets the compiler reorder them. */
@@ -28,20 +29,21 @@ static int build_failed(struct fnl__cl_accel *a, cl_program program, cl_int code
                     fnl__cl_error_name(code), at != NULL ? at : log);
 }
 
-static int compile(struct fnl__cl_accel *a, const char *name, const char *source,
-                   const char *defines, cl_program *ret_program, struct fnl_error *err)
+/* Builds a program that was made from source or from a compiled form. */
+static cl_int build(struct fnl__cl_accel *a, cl_program program, const char *options)
 {
-    char options[512];
-    int length = snprintf(options, sizeof options, OPTIONS " %s", defines);
-    if (length < 0 || (size_t)length >= sizeof options) {
-        return FNL_FAIL(err, INVALID, NULL, "%s: compiler options are too long", name);
-    }
+    return a->cl->clBuildProgram(program, 1, &a->device, options, NULL, NULL);
+}
+
+static int compile(struct fnl__cl_accel *a, const char *name, const char *source,
+                   const char *options, cl_program *ret_program, struct fnl_error *err)
+{
     cl_int code = CL_SUCCESS;
     cl_program program = a->cl->clCreateProgramWithSource(a->context, 1, &source, NULL, &code);
     if (program == NULL) {
         return fnl__cl_fail(a, code, "making a program", err);
     }
-    code = a->cl->clBuildProgram(program, 1, &a->device, options, NULL, NULL);
+    code = build(a, program, options);
     if (code != CL_SUCCESS) {
         int rc = build_failed(a, program, code, name, err);
         (void)a->cl->clReleaseProgram(program);
@@ -49,6 +51,77 @@ static int compile(struct fnl__cl_accel *a, const char *name, const char *source
     }
     *ret_program = program;
     return 0;
+}
+
+/* ---- the cache on disk ---- */
+
+static void key_of(const struct fnl__cl_accel *a, const char *source, const char *options,
+                   struct fnl_accel_cache_key *ret_key)
+{
+    const struct fnl_accel_info *i = &a->base.info;
+    const char *const parts[] = {"opencl", source,    options,     i->vendor,
+                                 i->model, i->driver, i->platform, NULL};
+    fnl_accel_cache_key(parts, ret_key);
+}
+
+/* What an earlier run compiled; NULL: nothing, or nothing that the driver takes. */
+static cl_program find_compiled(struct fnl__cl_accel *a, const struct fnl_accel_cache_key *key,
+                                const char *options)
+{
+    char *data = NULL;
+    size_t size = 0;
+    if (!fnl_accel_cache_get(key, &data, &size)) {
+        return NULL;
+    }
+    const unsigned char *binary = (const unsigned char *)data;
+    cl_int status = CL_SUCCESS, code = CL_SUCCESS;
+    cl_program program =
+        a->cl->clCreateProgramWithBinary(a->context, 1, &a->device, &size, &binary, &status, &code);
+    if (program != NULL && (status != CL_SUCCESS || build(a, program, options) != CL_SUCCESS)) {
+        (void)a->cl->clReleaseProgram(program);
+        program = NULL;
+    }
+    fnl_free(data);
+    return program;
+}
+
+static void keep_compiled(struct fnl__cl_accel *a, const struct fnl_accel_cache_key *key,
+                          cl_program program)
+{
+    size_t size = 0;
+    if (a->cl->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
+            CL_SUCCESS ||
+        size == 0) {
+        return;
+    }
+    unsigned char *binary = fnl_malloc(size);
+    if (binary != NULL && a->cl->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary,
+                                                  &binary, NULL) == CL_SUCCESS) {
+        (void)fnl_accel_cache_put(key, binary, size);
+    }
+    fnl_free(binary);
+}
+
+/* From the cache, or by the compiler. */
+static int get_program(struct fnl__cl_accel *a, const char *name, const char *source,
+                       const char *defines, cl_program *ret_program, struct fnl_error *err)
+{
+    char options[512];
+    struct fnl_accel_cache_key key;
+    int length = snprintf(options, sizeof options, OPTIONS " %s", defines);
+    if (length < 0 || (size_t)length >= sizeof options) {
+        return FNL_FAIL(err, INVALID, NULL, "%s: compiler options are too long", name);
+    }
+    key_of(a, source, options, &key);
+    *ret_program = find_compiled(a, &key, options);
+    if (*ret_program != NULL) {
+        return 0;
+    }
+    int rc = compile(a, name, source, options, ret_program, err);
+    if (rc == 0) {
+        keep_compiled(a, &key, *ret_program);
+    }
+    return rc;
 }
 
 int fnl__cl_prog_build(struct fnl_accel *accel, const char *name, const char *source,
@@ -64,7 +137,7 @@ int fnl__cl_prog_build(struct fnl_accel *accel, const char *name, const char *so
         return FNL_FAIL(err, NOMEM, NULL, "no memory for a program");
     }
     snprintf(p->name, sizeof p->name, "%s", name);
-    rc = compile(a, name, source, defines, &p->program, err);
+    rc = get_program(a, name, source, defines, &p->program, err);
     if (rc != 0) {
         fnl_free(p);
         return rc;
