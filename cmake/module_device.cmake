@@ -26,6 +26,7 @@ else()
   # generated/kernels.c: the kernels' sources, made in module_engine.cmake
   add_executable(embed_ptx ${CMAKE_SOURCE_DIR}/tools/embed_ptx.c
                  ${CMAKE_SOURCE_DIR}/src/device/cuda/nvrtc.c ${CMAKE_SOURCE_DIR}/src/device/library.c
+                 ${CMAKE_SOURCE_DIR}/src/engine/kernels/variants.c
                  ${CMAKE_BINARY_DIR}/generated/kernels.c)
   target_link_libraries(embed_ptx PRIVATE fnl_base ${CMAKE_DL_LIBS})
   add_custom_command(

@@ -8,8 +8,9 @@
  *
  * The PTX is for compute capability 7.5: every later device's driver takes it. NVRTC writes the
  * newest version of the language, which needs the newest driver, though our kernels use nothing of
- * it; so the version is set back to that of the oldest driver we run on (CUDA 11.4). A test has
- * ptxas check that the PTX is right in that version. */
+ * it but a hint to the compiler; so the hint goes, and the version is set back to that of the
+ * oldest driver we run on (CUDA 11.4). A test has ptxas check that the PTX is right in that
+ * version. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,21 +20,11 @@
 #include "base/mem.h"
 #include "device/cuda/nvrtc.h"
 #include "engine/kernels/kernels.h"
-#include "engine/kernels/tiles.h"
 
 #define ARCH 75
 #define VERSION ".version 7.4"
+#define HINT ".pragma \"used_bytes_mask "
 #define SOURCE_MAX ((size_t)4 << 20)
-
-/* How a kernel that includes tile.kh is compiled on a GPU. */
-static const struct {
-    int vector;
-    const char *defines;
-} tiles[] = {
-#define ROW(bm, bn, bk, tm, tn, ks, vw) {vw, FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw)},
-    FNL_KERNEL_TILES(ROW)
-#undef ROW
-};
 
 struct embed {
     bool strict;
@@ -48,24 +39,30 @@ static int say(const struct embed *e, const struct fnl_error *err)
     return e->strict ? 1 : 0;
 }
 
-/* Replaces ".version X.Y" at the start of a line. */
-static void append_ptx(struct fnl_buf *b, const char *ptx)
+/* One line of PTX, as a literal. */
+static void append_line(struct fnl_buf *b, const char *line, size_t size)
 {
     (void)fnl_buf_puts(b, "    \"");
-    for (const char *p = ptx; *p != 0; p++) {
-        if (strncmp(p, ".version ", 9) == 0 && (p == ptx || p[-1] == '\n')) {
-            (void)fnl_buf_puts(b, VERSION);
-            p += strcspn(p, "\n");
+    for (size_t i = 0; i < size; i++) {
+        if (line[i] == '"' || line[i] == '\\') {
+            (void)fnl_buf_puts(b, "\\");
         }
-        if (*p == '\n') {
-            (void)fnl_buf_puts(b, p[1] == 0 ? "\\n" : "\\n\"\n    \"");
-        } else if (*p == '"' || *p == '\\') {
-            (void)fnl_buf_printf(b, "\\%c", *p);
-        } else {
-            (void)fnl_buf_append(b, p, 1);
-        }
+        (void)fnl_buf_append(b, line + i, 1);
     }
-    (void)fnl_buf_puts(b, "\"");
+    (void)fnl_buf_puts(b, "\\n\"\n");
+}
+
+static void append_ptx(struct fnl_buf *b, const char *ptx)
+{
+    for (const char *p = ptx; *p != 0;) {
+        size_t size = strcspn(p, "\n"), blanks = strspn(p, " \t");
+        if (strncmp(p, ".version ", 9) == 0) {
+            append_line(b, VERSION, strlen(VERSION));
+        } else if (strncmp(p + blanks, HINT, strlen(HINT)) != 0) {
+            append_line(b, p, size);
+        }
+        p += size + (p[size] != 0);
+    }
 }
 
 static int embed_one(struct embed *e, const struct fnl_kernel_file *file, const char *defines)
@@ -97,12 +94,10 @@ static int embed_one(struct embed *e, const struct fnl_kernel_file *file, const 
 
 static int embed_file(struct embed *e, const struct fnl_kernel_file *file)
 {
-    if (strstr(file->source, "\"tile.kh\"") == NULL) {
-        return embed_one(e, file, "");
-    }
+    const char *defines = "";
     int failed = 0;
-    for (size_t i = 0; i < sizeof tiles / sizeof tiles[0] && failed == 0; i++) {
-        failed = tiles[i].vector == 8 ? 0 : embed_one(e, file, tiles[i].defines);
+    for (int i = 0; failed == 0 && (defines = fnl__kernel_gpu_defines(file, i)) != NULL; i++) {
+        failed = embed_one(e, file, defines);
     }
     return failed;
 }

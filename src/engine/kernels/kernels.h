@@ -12,4 +12,8 @@ struct fnl_kernel_file {
 extern const char fnl__kernel_dialect[];
 extern const struct fnl_kernel_file fnl__kernel_files[]; /* the last has name NULL */
 
+/* The defines that a GPU's driver compiles the file with, one after the other: "" alone for most,
+ * those of each tile (tiles.h) for those that include tile.kh. NULL: no more. */
+const char *fnl__kernel_gpu_defines(const struct fnl_kernel_file *file, int index);
+
 #endif
