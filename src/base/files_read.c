@@ -76,6 +76,9 @@ static int output_grow(const struct input *in, struct output *out, size_t capaci
     if (data == NULL) {
         return FNL_FAIL(err, NOMEM, NULL, "%s: out of memory for %zu bytes", in->path, capacity);
     }
+    if (out->data == NULL) {
+        fnl_mem_huge(data, capacity); /* a data set's samples are read in random order */
+    }
     out->data = data;
     out->capacity = capacity;
     return 0;

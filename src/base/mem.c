@@ -69,6 +69,16 @@ char *fnl_strndup(const char *s, size_t n)
     return copy;
 }
 
+void fnl_mem_huge(void *p, size_t size)
+{
+    uintptr_t begin = ((uintptr_t)p + HUGE_PAGE_BYTES - 1) & ~(uintptr_t)(HUGE_PAGE_BYTES - 1);
+    uintptr_t end = ((uintptr_t)p + size) & ~(uintptr_t)(HUGE_PAGE_BYTES - 1);
+    if (begin < end) {
+        /* Kernels without huge pages refuse it harmlessly. */
+        (void)madvise((char *)p + (begin - (uintptr_t)p), end - begin, MADV_HUGEPAGE);
+    }
+}
+
 void *fnl_alloc_aligned(size_t size)
 {
     if (size > PTRDIFF_MAX - HUGE_PAGE_BYTES || must_fail()) {
@@ -85,8 +95,7 @@ void *fnl_alloc_aligned(size_t size)
         return NULL;
     }
     if (huge) {
-        /* Before the first touch. Advice only: kernels without huge pages refuse it harmlessly. */
-        (void)madvise(p, rounded, MADV_HUGEPAGE);
+        fnl_mem_huge(p, rounded); /* before the first touch */
     }
     memset(p, 0, rounded);
     return p;

@@ -46,6 +46,9 @@ int fnl__store_alloc(struct fnl_data_store *store, size_t count, size_t size, co
     if (!__builtin_mul_overflow(count, size, &bytes)) {
         block = fnl_calloc(count, size);
     }
+    if (block != NULL) {
+        fnl_mem_huge(block, bytes);
+    }
     if (block == NULL) {
         return FNL_FAIL(err, NOMEM, "take fewer samples with data.limit",
                         "%s: out of memory for %zu values of %zu bytes", what, count, size);
