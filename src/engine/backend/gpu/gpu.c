@@ -14,6 +14,9 @@
 #define MAX_PROGRAMS 64 /* our files, some of them in several tiles */
 /* Groups of a flat launch: enough to fill the largest device, each work-item then loops. */
 #define MAX_FLAT_GROUPS 4096
+/* Elements of a tensor, at most: kernels count them in u32, and the loop of a flat launch passes
+ * the last by up to MAX_FLAT_GROUPS groups. */
+#define MAX_ELEMENTS (UINT32_MAX - MAX_FLAT_GROUPS * 1024U)
 
 struct program {
     const char *file; /* as the caller names it: a literal */
@@ -162,6 +165,7 @@ void fnl__gpu_ptr(struct fnl_gpu_call *c, const struct fnl_operand *o)
     if (o->value < 0) {
         fnl__gpu_buf(c, NULL, 0);
     } else {
+        c->too_large = c->too_large || fnl__gpu_count(c->emit, o) > MAX_ELEMENTS;
         fnl__gpu_buf(c, c->emit->space[o->space], o->offset);
     }
 }

@@ -72,7 +72,8 @@ void fnl__gpu_call(struct fnl_gpu_call *c, struct fnl_gpu_emit *emit, const char
 void fnl__gpu_u32(struct fnl_gpu_call *c, size_t value); /* must fit: launch() checks shapes */
 void fnl__gpu_i32(struct fnl_gpu_call *c, int32_t value);
 void fnl__gpu_f32(struct fnl_gpu_call *c, float value);
-/* The operand's first element; an absent operand is a null pointer. */
+/* The operand's first element; an absent operand is a null pointer. An operand of (nearly) 2^32
+ * elements or more fails the launch with FNL_E_LIMIT. */
 void fnl__gpu_ptr(struct fnl_gpu_call *c, const struct fnl_operand *o);
 void fnl__gpu_buf(struct fnl_gpu_call *c, struct fnl_accel_buf *buf, size_t offset);
 /* Work-items [0, count), in groups of emit->group; the kernel loops over FLAT_SIZE_X. */
