@@ -80,6 +80,8 @@ struct fnl_step {
     void *state;           /* set by plan(), in the plan's arena; NULL when not needed */
     int activation;        /* fused activation after the op: enum of the back end, 0 = none */
     bool mask_relu;        /* fused ReluGrad after a MaxPoolGrad */
+    bool noted;            /* leaves its gradient a note, the last output; or takes one, the last
+                              input, in place of all other inputs but the first */
     int sum_input;         /* product with out[FNL_STEP_SUM]: which input is summed, 0 or 1 */
 };
 
@@ -130,6 +132,11 @@ struct fnl_op_impl {
      * gradient). One letter per operand; the last repeats. */
     const char *in_layout, *out_layout;
     bool (*supports)(const struct fnl_graph *g, const struct fnl_node *node); /* NULL: always */
+    /* (optional) What the gradient needs of a forward step may be a note of so many bytes a row
+     * (0: none) instead of its input and output, if the gradient's implementation takes_notes; the
+     * step's mask_relu then tells that the gradient masks. */
+    size_t (*note_bytes)(const struct fnl_graph *g, const struct fnl_node *node);
+    bool takes_notes;
     /* (optional) Rows a block should have at least for run() to be fast; asked before plan(). */
     size_t (*block_rows)(const struct fnl_step *step);
     int (*plan)(struct fnl_step *step, const struct fnl_graph *g, struct fnl_arena *arena,

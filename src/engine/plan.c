@@ -2,8 +2,8 @@
  *
  * Order of work: (1) mark the nodes whose results are wanted; (2) choose for each the
  * implementation of highest rank that supports it; (3) fuse Relu and its gradient into neighbours
- * that can take them; (4) walk the nodes in order and append their steps (plan_steps.c); then place
- * everything in memory (plan_memory.c). */
+ * that can take them, and have a pool note for its gradient what that needs; (4) walk the nodes in
+ * order and append their steps (plan_steps.c); then place everything in memory (plan_memory.c). */
 #include <string.h>
 
 #include "base/limits.h"
@@ -36,6 +36,7 @@ static void mark_wanted(struct planner *p)
     for (int n = fnl_graph_node_count(p->g) - 1; n >= 0; n--) {
         const struct fnl_node *node = node_at(p, n);
         p->choice[n].output = p->choice[n].mask = p->choice[n].sum = -1;
+        p->choice[n].note_of = -1;
         p->choice[n].wanted = output_wanted(p, node);
         for (int i = 0; p->choice[n].wanted && i < node->input_count; i++) {
             if (node->input[i] >= 0) {
@@ -187,6 +188,21 @@ static void fuse(struct planner *p, int n)
     }
 }
 
+/* A MaxPoolGrad(dy, x, y) takes a note of the MaxPool that made y of x, where both can. */
+static void pass_note(struct planner *p, int n)
+{
+    const struct fnl_node *node = node_at(p, n);
+    const int m = p->choice[n].impl->takes_notes ? value_at(p, node->input[2])->producer : -1;
+    if (m < 0 || !p->choice[m].wanted || p->choice[m].note_of >= 0 ||
+        p->choice[m].impl->note_bytes == NULL || node_at(p, m)->input[0] != node->input[1] ||
+        p->choice[m].impl->note_bytes(p->g, node_at(p, m)) == 0) {
+        return;
+    }
+    p->choice[n].note_of = m;
+    p->choice[m].note_of = n;
+    p->choice[m].relu_grad = p->choice[n].relu_grad;
+}
+
 static int build(struct planner *p)
 {
     int nodes = fnl_graph_node_count(p->g);
@@ -200,6 +216,11 @@ static int build(struct planner *p)
     for (int n = 0; n < nodes; n++) {
         if (p->choice[n].wanted && p->backend->views) {
             fuse(p, n);
+        }
+    }
+    for (int n = 0; n < nodes; n++) {
+        if (p->choice[n].wanted && !p->choice[n].absorbed) {
+            pass_note(p, n);
         }
     }
     int rc = fnl__plan_outside(p);

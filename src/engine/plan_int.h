@@ -11,6 +11,8 @@ struct choice {
     bool absorbed;  /* fused into another node's step */
     bool relu;      /* this step applies the Relu that follows */
     bool relu_grad; /* this MaxPoolGrad masks like the ReluGrad that follows */
+    int note_of;    /* the node whose note this one takes, or to which it leaves one, or -1 */
+    int note_slot;  /* where the note lies, once the forward step is planned */
     int output;     /* value written instead of output 0 when something is fused behind, or -1 */
     int mask;       /* value for FNL_STEP_MASK, or -1 */
     int sum;        /* value for FNL_STEP_SUM, or -1 */

@@ -277,15 +277,17 @@ static enum fnl_layout wanted_layout(const struct planner *p, const struct fnl_n
 
 #define SHAPE_ONLY (-2) /* an input of which the implementation needs the shape, not the data */
 
-static int set_inputs(struct planner *p, const struct fnl_node *n, const struct fnl_op_impl *impl,
+static int set_inputs(struct planner *p, const struct fnl_node *n, const struct choice *c,
                       int *ret_slots, enum fnl_layout *ret_layouts)
 {
+    const struct fnl_op_impl *impl = c->impl;
+    const bool takes_note = impl->takes_notes && c->note_of >= 0;
     for (int i = 0; i < n->input_count; i++) {
         ret_slots[i] = -1;
         if (n->input[i] < 0) {
             continue;
         }
-        if (letter(impl->in_layout, i) == '-') {
+        if (letter(impl->in_layout, i) == '-' || (takes_note && i > 0)) {
             ret_slots[i] = SHAPE_ONLY;
             continue;
         }
@@ -407,6 +409,30 @@ static int add_view(struct planner *p, const struct fnl_node *n)
     return 0;
 }
 
+/* The note that passes from step, of node n, to its gradient's, or is taken from there. */
+static int add_note(struct planner *p, const struct fnl_node *n, struct choice *c, int step)
+{
+    struct fnl_step *s = &p->plan->step[step];
+    const bool takes = c->impl->takes_notes;
+    const int y = takes ? n->input[2] : n->output[0];
+    if (!takes) {
+        struct fnl_slot note = {.space = FNL_SPACE_ARENA, .first_group = -1};
+        note.row_bytes = c->impl->note_bytes(p->g, n);
+        note.bytes = note.row_bytes * p->plan->shard_rows;
+        int slot = add_slot(p, &note);
+        if (slot < 0) {
+            return slot;
+        }
+        p->choice[c->note_of].note_slot = slot;
+        c->note_slot = slot;
+    }
+    s->noted = true;
+    const int last = takes ? s->in_count : s->out_count;
+    set_operand(p, s, !takes, last, y, FNL_LAYOUT_PLAIN, c->note_slot);
+    (takes ? &s->in[last] : &s->out[last])->dtype = FNL_U8;
+    return 0;
+}
+
 int fnl__plan_node(struct planner *p, int index)
 {
     const struct fnl_node *n = node_at(p, index);
@@ -416,7 +442,7 @@ int fnl__plan_node(struct planner *p, int index)
     }
     int slots[FNL_STEP_INPUTS];
     enum fnl_layout layouts[FNL_STEP_INPUTS] = {FNL_LAYOUT_PLAIN};
-    int rc = set_inputs(p, n, c->impl, slots, layouts);
+    int rc = set_inputs(p, n, c, slots, layouts);
     if (rc != 0) {
         return rc;
     }
@@ -442,5 +468,6 @@ int fnl__plan_node(struct planner *p, int index)
             set_operand(p, s, false, i, n->input[i], layouts[i], slots[i]);
         }
     }
-    return set_outputs(p, n, c, step);
+    rc = set_outputs(p, n, c, step);
+    return rc == 0 && c->note_of >= 0 ? add_note(p, n, c, step) : rc;
 }

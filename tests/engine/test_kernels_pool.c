@@ -388,6 +388,52 @@ static void an_image_does_not_depend_on_its_neighbours(void **state)
     for_each_table(check_images);
 }
 
+static bool same_numbers(const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* With a note in between: the same maxima and gradients, whatever stands in the windows. */
+static void check_noted(const struct fnl_cpu_kernels *k)
+{
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        for (int variant = 0; variant < 4; variant++) {
+            const bool mask_relu = variant & 1, special = variant & 2;
+            struct arrays a = arrays_of(&cases[i], 3);
+            if (a.s.KH * a.s.KW > FNL_POOL_NO_TAP) {
+                edge_free_all();
+                continue;
+            }
+            for (size_t e = 0; special && e < a.n * a.in; e++) {
+                uint32_t r = check_word() % 16;
+                a.x[e] = r == 0 ? NAN : r == 1 ? INFINITY : r < 4 ? -INFINITY : r < 8 ? 0 : a.x[e];
+            }
+            float *y = edge_floats(a.n * a.out), *dx = edge_floats(a.n * a.in);
+            uint8_t *taps = edge_bytes(a.n * a.out);
+            k->max_pool(&a.s, a.n, a.x, a.y);
+            k->max_pool_grad(&a.s, a.n, a.dy, a.x, a.y, mask_relu, a.dx);
+            k->max_pool_noted(&a.s, a.n, a.x, mask_relu, y, taps);
+            memset(dx, 0xff, a.n * a.in * sizeof *dx);
+            k->max_pool_noted_grad(&a.s, a.n, a.dy, taps, dx);
+            if (!same_numbers(y, a.y, a.n * a.out) || !same_numbers(dx, a.dx, a.n * a.in)) {
+                fail_msg("%s, %s, variant %d", k->isa, cases[i].name, variant);
+            }
+            edge_free_all();
+        }
+    }
+}
+
+static void a_note_carries_all_that_the_gradient_needs(void **state)
+{
+    (void)state;
+    for_each_table(check_noted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +442,7 @@ int main(void)
         cmocka_unit_test(nan_and_infinity_come_through_max_pool),
         cmocka_unit_test(windows_wholly_in_the_padding),
         cmocka_unit_test(an_image_does_not_depend_on_its_neighbours),
+        cmocka_unit_test(a_note_carries_all_that_the_gradient_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,8 @@ struct fnl_pool_shape {
     bool count_include_pad;
 };
 
+enum { FNL_POOL_NO_TAP = 255 };
+
 struct fnl_update; /* engine/impl.h */
 
 struct fnl_dense_part {
@@ -116,6 +118,13 @@ struct fnl_cpu_kernels {
     /* mask_relu: x is a Relu's output whose gradient is wanted too: nothing flows where y <= 0. */
     void (*max_pool_grad)(const struct fnl_pool_shape *s, size_t n, const float *dy, const float *x,
                           const float *y, bool mask_relu, float *dx);
+    /* The same with a note of a byte an output in between: the tap, kh * KW + kw, that takes the
+     * gradient, or FNL_POOL_NO_TAP; so the gradient needs neither x nor y. KH * KW is at most that
+     * number. mask_relu: as above. */
+    void (*max_pool_noted)(const struct fnl_pool_shape *s, size_t n, const float *x, bool mask_relu,
+                           float *y, uint8_t *taps);
+    void (*max_pool_noted_grad)(const struct fnl_pool_shape *s, size_t n, const float *dy,
+                                const uint8_t *taps, float *dx);
     void (*average_pool)(const struct fnl_pool_shape *s, size_t n, const float *x, float *y);
     void (*average_pool_grad)(const struct fnl_pool_shape *s, size_t n, const float *dy, float *dx);
 

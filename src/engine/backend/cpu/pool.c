@@ -61,15 +61,36 @@ static int grad_plan(struct fnl_step *s, const struct fnl_graph *g, struct fnl_a
 
 static void max_run(const struct fnl_step *s, const struct fnl_run *r)
 {
-    fnl_cpu_kernels()->max_pool(s->state, r->rows, fnl_f32(r, &s->in[0]), fnl_f32(r, &s->out[0]));
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    const float *x = fnl_f32(r, &s->in[0]);
+    float *y = fnl_f32(r, &s->out[0]);
+    if (s->noted) {
+        k->max_pool_noted(s->state, r->rows, x, s->mask_relu, y, fnl_at(r, &s->out[1]));
+    } else {
+        k->max_pool(s->state, r->rows, x, y);
+    }
 }
 
-/* dy, x, y */
+/* dy, x, y or, in place of x and y, the note */
 static void max_grad_run(const struct fnl_step *s, const struct fnl_run *r)
 {
-    fnl_cpu_kernels()->max_pool_grad(s->state, r->rows, fnl_f32(r, &s->in[0]),
-                                     fnl_f32(r, &s->in[1]), fnl_f32(r, &s->in[2]), s->mask_relu,
-                                     fnl_f32(r, &s->out[0]));
+    const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
+    const float *dy = fnl_f32(r, &s->in[0]);
+    float *dx = fnl_f32(r, &s->out[0]);
+    if (s->noted) {
+        k->max_pool_noted_grad(s->state, r->rows, dy, fnl_at(r, &s->in[3]), dx);
+    } else {
+        k->max_pool_grad(s->state, r->rows, dy, fnl_f32(r, &s->in[1]), fnl_f32(r, &s->in[2]),
+                         s->mask_relu, dx);
+    }
+}
+
+/* A byte an output, where that can name every tap. */
+static size_t max_note_bytes(const struct fnl_graph *g, const struct fnl_node *n)
+{
+    const struct fnl_shape *y = &fnl_graph_value(g, n->output[0])->shape;
+    const bool fits = (int64_t)n->attrs.kernel[0] * n->attrs.kernel[1] <= FNL_POOL_NO_TAP;
+    return fits ? (size_t)fnl_shape_count(y, 1) : 0;
 }
 
 static void average_run(const struct fnl_step *s, const struct fnl_run *r)
@@ -84,27 +105,30 @@ static void average_grad_run(const struct fnl_step *s, const struct fnl_run *r)
                                          fnl_f32(r, &s->out[0]));
 }
 
-#define POOL(id, opcode, label, inputs, fuses, plan_fn, run_fn)                                    \
+#define POOL(id, opcode, label, inputs, plan_fn, run_fn, ...)                                      \
     const struct fnl_op_impl fnl__cpu_impl_##id = {.op = opcode,                                   \
                                                    .name = label,                                  \
                                                    .rank = 20,                                     \
                                                    .rowwise = true,                                \
-                                                   .fuses_relu_grad = fuses,                       \
                                                    .in_layout = inputs,                            \
                                                    .out_layout = "c",                              \
                                                    .plan = plan_fn,                                \
-                                                   .run = run_fn}
+                                                   .run = run_fn,                                  \
+                                                   __VA_ARGS__}
 
-POOL(max_pool, FNL_OP_MAX_POOL, "cpu.max_pool", "c", false, forward_plan, max_run);
-POOL(max_pool_grad, FNL_OP_MAX_POOL_GRAD, "cpu.max_pool.grad", "c", true, grad_plan, max_grad_run);
-POOL(average_pool, FNL_OP_AVERAGE_POOL, "cpu.average_pool", "c", false, forward_plan, average_run);
-POOL(average_pool_grad, FNL_OP_AVERAGE_POOL_GRAD, "cpu.average_pool.grad", "c-", false, grad_plan,
-     average_grad_run);
-POOL(global_average_pool, FNL_OP_GLOBAL_AVERAGE_POOL, "cpu.global_average_pool", "c", false,
-     forward_plan, average_run);
+POOL(max_pool, FNL_OP_MAX_POOL, "cpu.max_pool", "c", forward_plan, max_run,
+     .note_bytes = max_note_bytes);
+POOL(max_pool_grad, FNL_OP_MAX_POOL_GRAD, "cpu.max_pool.grad", "c", grad_plan, max_grad_run,
+     .fuses_relu_grad = true, .takes_notes = true);
+POOL(average_pool, FNL_OP_AVERAGE_POOL, "cpu.average_pool", "c", forward_plan, average_run,
+     .fuses_relu_grad = false);
+POOL(average_pool_grad, FNL_OP_AVERAGE_POOL_GRAD, "cpu.average_pool.grad", "c-", grad_plan,
+     average_grad_run, .fuses_relu_grad = false);
+POOL(global_average_pool, FNL_OP_GLOBAL_AVERAGE_POOL, "cpu.global_average_pool", "c", forward_plan,
+     average_run, .fuses_relu_grad = false);
 POOL(global_average_pool_grad, FNL_OP_GLOBAL_AVERAGE_POOL_GRAD, "cpu.global_average_pool.grad",
-     "c-", false, grad_plan, average_grad_run);
-POOL(global_max_pool, FNL_OP_GLOBAL_MAX_POOL, "cpu.global_max_pool", "c", false, forward_plan,
-     max_run);
-POOL(global_max_pool_grad, FNL_OP_GLOBAL_MAX_POOL_GRAD, "cpu.global_max_pool.grad", "c", true,
-     grad_plan, max_grad_run);
+     "c-", grad_plan, average_grad_run, .fuses_relu_grad = false);
+POOL(global_max_pool, FNL_OP_GLOBAL_MAX_POOL, "cpu.global_max_pool", "c", forward_plan, max_run,
+     .fuses_relu_grad = false);
+POOL(global_max_pool_grad, FNL_OP_GLOBAL_MAX_POOL_GRAD, "cpu.global_max_pool.grad", "c", grad_plan,
+     max_grad_run, .fuses_relu_grad = true);

@@ -17,7 +17,8 @@
     /* winograd.c */                                                                              \
     X(winograd_forward) X(winograd_grad_weights) X(winograd_grad_data) X(winograd_scratch)        \
     /* pool.c */                                                                                  \
-    X(max_pool) X(max_pool_grad) X(average_pool) X(average_pool_grad)                             \
+    X(max_pool) X(max_pool_grad) X(max_pool_noted) X(max_pool_noted_grad)                         \
+    X(average_pool) X(average_pool_grad)                                                          \
     /* elementwise.c */                                                                           \
     X(add) X(relu) X(leaky_relu) X(gelu) X(sigmoid) X(tanh_) X(erf_)                              \
     X(relu_grad) X(leaky_relu_grad) X(gelu_grad) X(sigmoid_grad) X(tanh_grad) X(erf_grad)         \
