@@ -3,8 +3,9 @@
  *
  * usage: ninja floor && taskset -c 1 ./floor [TEXT]: only shapes with TEXT in their name. For each
  * shape every program runs in turn ROUNDS times, at least ROUND_S seconds a time; the fastest round
- * counts, because what disturbs a round only ever slows it. The peak is measured in the same way by
- * a loop of independent multiply-adds. */
+ * counts, because what disturbs a round only ever slows it. Operations are those of the direct way,
+ * so that a convolution by Winograd's algorithm may come out above the peak. The peak is measured
+ * in the same way by a loop of independent multiply-adds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

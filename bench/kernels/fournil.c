@@ -7,6 +7,7 @@ struct ours {
     struct work work;
     const struct fnl_cpu_kernels *k;
     struct shape shape;
+    bool winograd; /* as the plan of a step would choose; FOURNIL_CONV=direct for none */
     float *x, *w, *y, *bias, *scratch;
 };
 
@@ -16,24 +17,30 @@ static void run(struct work *work)
     const struct fnl_conv_shape *s = &o->shape.s;
     const struct fnl_cpu_kernels *k = o->k;
     const size_t M = (size_t)o->shape.batch, K = (size_t)s->C, N = (size_t)s->K;
-    const bool dense = s->KH == 0;
+    const bool dense = s->KH == 0, winograd = o->winograd;
     switch (o->shape.direction) {
     case FORWARD:
-        if (dense) {
+        if (winograd) {
+            k->winograd_forward(s, M, o->x, o->w, o->bias, FNL_CPU_RELU, o->y, o->scratch, true);
+        } else if (dense) {
             k->dense_forward(M, K, N, o->x, K, o->w, o->bias, FNL_CPU_RELU, o->y, N);
         } else {
             k->conv_forward(s, M, o->x, o->w, o->bias, FNL_CPU_RELU, o->y, o->scratch);
         }
         break;
     case GRAD_WEIGHTS:
-        if (dense) {
+        if (winograd) {
+            k->winograd_grad_weights(s, M, o->x, o->y, o->w, o->scratch, true, true);
+        } else if (dense) {
             k->dense_grad_weights(M, K, N, o->x, K, o->y, N, o->w, o->bias, false, o->scratch);
         } else {
             k->conv_grad_weights(s, M, o->x, o->y, o->w, o->bias, false, o->scratch);
         }
         break;
     case GRAD_DATA:
-        if (dense) {
+        if (winograd) {
+            k->winograd_grad_data(s, M, o->y, o->w, o->x, o->scratch, true);
+        } else if (dense) {
             k->dense_grad_data(M, K, N, o->y, N, o->w, o->x, K, o->scratch);
         } else {
             k->conv_grad_data(s, M, o->y, o->w, o->x, o->scratch, true);
@@ -76,7 +83,9 @@ struct work *fournil_work(const struct fnl_cpu_kernels *k, const struct shape *s
     o->y = filled(n * (size_t)s->K * (size_t)(dense ? 1 : s->OH * s->OW));
     o->w = filled(filters * (size_t)s->C * (size_t)(dense ? 1 : s->KH * s->KW));
     o->bias = filled((size_t)s->K);
-    o->scratch =
-        filled(dense ? k->dense_scratch(n, (size_t)s->C, (size_t)s->K) : k->conv_scratch(s, n));
+    o->winograd = !dense && fnl_cpu_winograd(s);
+    o->scratch = filled(dense         ? k->dense_scratch(n, (size_t)s->C, (size_t)s->K)
+                        : o->winograd ? k->winograd_scratch(s, n)
+                                      : k->conv_scratch(s, n));
     return &o->work;
 }
