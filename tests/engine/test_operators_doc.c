@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "engine/impl.h"
+#include "engine/backend/gpu/gpu.h"
 
 #define PAGE "docs/operators.md"
 
@@ -65,10 +65,12 @@ static void print_impls(struct fnl_buf *out, const struct fnl_backend *b, enum f
 
 static void print_table(struct fnl_buf *out, int begin, int end)
 {
-    fnl_buf_puts(out, "| operator | on the CPU | notes |\n|---|---|---|\n");
+    fnl_buf_puts(out, "| operator | on the CPU | on a GPU | notes |\n|---|---|---|---|\n");
     for (int op = begin; op < end; op++) {
         fnl_buf_printf(out, "| %s | ", fnl_op_text((enum fnl_op)op));
         print_impls(out, &fnl_backend_cpu, (enum fnl_op)op);
+        fnl_buf_puts(out, " | ");
+        print_impls(out, &fnl_backend_gpu, (enum fnl_op)op);
         fnl_buf_printf(out, " | %s |\n", note_of((enum fnl_op)op));
     }
 }
@@ -79,7 +81,8 @@ static void print_page(struct fnl_buf *out)
         out, "# Operators\n\n"
              "What a network may be made of. This page is printed from the tables in the source "
              "by\n`tests/engine/test_operators_doc.c`; the reference back end has every "
-             "operator.\n\n## ONNX\n\n");
+             "operator.\nA GPU runs by CUDA or OpenCL; nothing on it falls back to the CPU, and a "
+             "network with an\noperator marked - is refused there.\n\n## ONNX\n\n");
     print_table(out, 0, FNL_OP_SOFTMAX_CROSS_ENTROPY);
     fnl_buf_puts(out, "\n## Losses\n\nOne number a sample; training takes the mean over the "
                       "batch. Never written to a file.\n\n");
