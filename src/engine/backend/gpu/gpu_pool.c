@@ -3,6 +3,8 @@
 #include "engine/backend/gpu/gpu_rows.h"
 #include "engine/backend/gpu/gpu_share.h"
 
+#define NO_TAP 255 /* pool.k */
+
 /* Arguments that all windows have; image: operand with the image's shape, windows: with theirs. */
 static void put_windows(struct fnl_gpu_call *c, const struct fnl_attrs *a, size_t count,
                         const struct fnl_operand *image, const struct fnl_operand *windows)
@@ -47,24 +49,44 @@ static int launch_pool(const struct fnl_step *step, struct fnl_gpu_emit *emit,
     }
     fnl__gpu_ptr(&c, x);
     fnl__gpu_ptr(&c, y);
+    if (is_max) {
+        const struct fnl_operand absent = {.value = -1};
+        fnl__gpu_i32(&c, step->noted ? 1 : 0);
+        fnl__gpu_i32(&c, step->mask_relu ? 1 : 0);
+        fnl__gpu_ptr(&c, step->noted ? &step->out[1] : &absent);
+    }
     return fnl__gpu_flat(&c, count, err);
 }
 
-FNL_GPU_ROW(max_pool, MAX_POOL, "p", launch_pool);
+/* A byte an output that names the tap which takes the gradient, where a byte can. */
+static size_t note_bytes(const struct fnl_graph *g, const struct fnl_node *node)
+{
+    const struct fnl_shape *y = &fnl_graph_value(g, node->output[0])->shape;
+    const bool fits = (int64_t)node->attrs.kernel[0] * node->attrs.kernel[1] < NO_TAP;
+    return fits ? (size_t)fnl_shape_count(y, 1) : 0;
+}
+
+FNL_GPU_ROW(max_pool, MAX_POOL, "p", launch_pool, .note_bytes = note_bytes);
 FNL_GPU_ROW(average_pool, AVERAGE_POOL, "p", launch_pool);
 
+/* dy, x, y or, in place of x and y, the note. */
 static int launch_max_pool_grad(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                                 struct fnl_error *err)
 {
     const struct fnl_operand *dx = &step->out[0];
     size_t count = fnl__gpu_count(emit, dx);
     struct fnl_gpu_call c;
-    fnl__gpu_call(&c, emit, "pool", "max_pool_grad");
+    fnl__gpu_call(&c, emit, "pool", step->noted ? "max_pool_grad_noted" : "max_pool_grad");
     put_windows(&c, &step->node->attrs, count, dx, &step->in[0]);
-    fnl__gpu_i32(&c, step->mask_relu ? 1 : 0);
-    fnl__gpu_ptr(&c, &step->in[0]);
-    fnl__gpu_ptr(&c, &step->in[1]);
-    fnl__gpu_ptr(&c, &step->in[2]);
+    if (step->noted) {
+        fnl__gpu_ptr(&c, &step->in[0]);
+        fnl__gpu_ptr(&c, &step->in[3]);
+    } else {
+        fnl__gpu_i32(&c, step->mask_relu ? 1 : 0);
+        fnl__gpu_ptr(&c, &step->in[0]);
+        fnl__gpu_ptr(&c, &step->in[1]);
+        fnl__gpu_ptr(&c, &step->in[2]);
+    }
     fnl__gpu_ptr(&c, dx);
     return fnl__gpu_flat(&c, count, err);
 }
@@ -83,7 +105,8 @@ static int launch_average_pool_grad(const struct fnl_step *step, struct fnl_gpu_
     return fnl__gpu_flat(&c, count, err);
 }
 
-FNL_GPU_ROW(max_pool_grad, MAX_POOL_GRAD, "p", launch_max_pool_grad, .fuses_relu_grad = true);
+FNL_GPU_ROW(max_pool_grad, MAX_POOL_GRAD, "p", launch_max_pool_grad, .fuses_relu_grad = true,
+            .takes_notes = true);
 FNL_GPU_ROW(average_pool_grad, AVERAGE_POOL_GRAD, "p-", launch_average_pool_grad);
 
 /* ---- whole images ---- */
