@@ -97,6 +97,8 @@ int fnl_loader_create(const struct fnl_data_config *config, const struct fnl_spl
                       struct fnl_loader **ret_loader, struct fnl_error *err);
 void fnl_loader_free(struct fnl_loader *loader);            /* takes NULL */
 size_t fnl_loader_batches(const struct fnl_loader *loader); /* in one epoch */
+/* The sample of each row of an epoch, in order; dst: as many as the data set has. */
+void fnl_loader_order(const struct fnl_loader *loader, uint32_t epoch, uint32_t *dst);
 /* Starts an epoch at batch index first (0, or where a resumed run stopped). Allocates nothing. */
 int fnl_loader_start(struct fnl_loader *loader, uint32_t epoch, size_t first,
                      struct fnl_error *err);

@@ -377,6 +377,17 @@ size_t fnl_loader_batches(const struct fnl_loader *loader)
     return loader->batches;
 }
 
+void fnl_loader_order(const struct fnl_loader *loader, uint32_t epoch, uint32_t *dst)
+{
+    if (loader->options.shuffle) {
+        fnl_rng_permutation(loader->options.seed, FNL_RNG_SHUFFLE, epoch, dst, loader->d->count);
+        return;
+    }
+    for (size_t i = 0; i < loader->d->count; i++) {
+        dst[i] = (uint32_t)i;
+    }
+}
+
 int fnl_loader_start(struct fnl_loader *loader, uint32_t epoch, size_t first, struct fnl_error *err)
 {
     if (first > loader->batches) {

@@ -256,6 +256,36 @@ int fnl_exec_read_gradient(const struct fnl_exec *exec, const char *param, float
     return 0;
 }
 
+bool fnl_exec_on_accelerator(const struct fnl_exec *exec)
+{
+    return exec->gpu != NULL;
+}
+
+static int no_accelerator(struct fnl_error *err)
+{
+    return FNL_FAIL(err, UNSUPPORTED, "feed the batches",
+                    "data sets are bound to accelerators only");
+}
+
+int fnl_exec_bind(struct fnl_exec *exec, const struct fnl_exec_data *data, struct fnl_error *err)
+{
+    return exec->gpu != NULL ? fnl__gpu_exec_bind(exec->gpu, data, err) : no_accelerator(err);
+}
+
+int fnl_exec_train_rows(struct fnl_exec *exec, const struct fnl_exec_rows *rows, const double *rate,
+                        uint64_t step, struct fnl_step_result *ret, struct fnl_error *err)
+{
+    return exec->gpu != NULL ? fnl__gpu_exec_run_rows(exec->gpu, rows, rate, step, ret, err)
+                             : no_accelerator(err);
+}
+
+int fnl_exec_run_rows(struct fnl_exec *exec, const struct fnl_exec_rows *rows,
+                      struct fnl_step_result *ret, struct fnl_error *err)
+{
+    return exec->gpu != NULL ? fnl__gpu_exec_run_rows(exec->gpu, rows, NULL, 0, ret, err)
+                             : no_accelerator(err);
+}
+
 size_t fnl_exec_memory_bytes(const struct fnl_exec *exec)
 {
     if (exec->gpu != NULL) {

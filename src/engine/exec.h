@@ -112,6 +112,43 @@ int fnl_exec_train_step(struct fnl_exec *exec, const struct fnl_feed *feed, doub
 /* After fnl_exec_run of a plan with loss/scores: the same sums for evaluation. */
 int fnl_exec_result(const struct fnl_exec *exec, struct fnl_step_result *ret);
 
+/* ---- a data set on an accelerator, and many steps without the host ---- */
+
+/* Samples and their labels or targets, one input of the graph each. */
+struct fnl_exec_data {
+    size_t count;         /* samples */
+    enum fnl_dtype dtype; /* of x: FNL_U8 or FNL_F32 */
+    const void *x; /* [count][sample_size]; images H, W, C when channels_last, else C, H, W */
+    size_t sample_size;
+    size_t image_channels; /* C of images; of rows {F}: F */
+    bool channels_last;
+    int norm_channels;      /* entries of mul and add: 0 (none), 1, or image_channels */
+    const float *mul, *add; /* x * mul + add */
+    const int32_t *labels;  /* [count], or NULL */
+    const float *targets;   /* [count][target_size], when there are no labels */
+    size_t target_size;
+    int input, target; /* places in the graph's order of inputs */
+};
+/* Does the executor run on an accelerator, so that binding a data set pays? */
+bool fnl_exec_on_accelerator(const struct fnl_exec *exec);
+/* Copies the set to the device, in place of one bound before. FNL_E_NOMEM: it does not fit; the
+ * executor can still be fed. */
+int fnl_exec_bind(struct fnl_exec *exec, const struct fnl_exec_data *data, struct fnl_error *err);
+
+/* Rows to go over in steps of the plan's batch, the last step with what is left: samples
+ * order[0 .. count), or first, first + 1, ... when order is NULL. */
+struct fnl_exec_rows {
+    size_t first, count;
+    const uint32_t *order;
+};
+/* Trains over the rows of the bound set: rate[i] is the learning rate of step `step` + i. *ret:
+ * sums over all steps. FNL_E_DIVERGED: the parameters are those before the step named. */
+int fnl_exec_train_rows(struct fnl_exec *exec, const struct fnl_exec_rows *rows, const double *rate,
+                        uint64_t step, struct fnl_step_result *ret, struct fnl_error *err);
+/* The same without learning. */
+int fnl_exec_run_rows(struct fnl_exec *exec, const struct fnl_exec_rows *rows,
+                      struct fnl_step_result *ret, struct fnl_error *err);
+
 /* Copies a graph output's rows (row-major, ONNX order) after a run. */
 int fnl_exec_read(const struct fnl_exec *exec, int value, float *dst, struct fnl_error *err);
 /* Tests: gradient of a parameter after a step, ONNX order. Only with keep_gradients. */

@@ -144,6 +144,19 @@ static int save_when_due(struct fnl__job *job, uint64_t *begin_ns, double *secon
     return rc;
 }
 
+/* One batch from the loader, or a chunk of them on the device; *ret_over: there was none left. */
+static int advance(struct fnl__job *job, bool *ret_over, struct fnl_error *err)
+{
+    if (job->resident.train) {
+        *ret_over = job->state.batch >= job->batches;
+        return *ret_over ? 0 : fnl__resident_steps(job, err);
+    }
+    struct fnl_batch batch;
+    int rc = fnl_loader_next(job->train_loader, &batch, err);
+    *ret_over = rc == 0 && batch.rows == 0;
+    return rc != 0 || *ret_over ? rc : step(job, &batch, err);
+}
+
 static int run_steps(struct fnl__job *job, struct fnl_error *err)
 {
     struct fnl__state *s = &job->state;
@@ -152,14 +165,15 @@ static int run_steps(struct fnl__job *job, struct fnl_error *err)
     }
     double seconds_before = s->seconds;
     uint64_t begin_ns = fnl_clock_ns();
-    int rc = fnl_loader_start(job->train_loader, s->epoch, (size_t)s->batch, err);
+    int rc = job->resident.train
+                 ? 0
+                 : fnl_loader_start(job->train_loader, s->epoch, (size_t)s->batch, err);
     while (rc == 0) {
-        struct fnl_batch batch;
-        rc = fnl_loader_next(job->train_loader, &batch, err);
-        if (rc != 0 || batch.rows == 0) {
+        bool over = false;
+        rc = advance(job, &over, err);
+        if (over) {
             break;
         }
-        rc = step(job, &batch, err);
         if (rc == 0 && must_stop(job)) {
             s->seconds = seconds_before + seconds_since(begin_ns);
             return save_and_stop(job, err);
@@ -187,8 +201,10 @@ static int validate(struct fnl__job *job, struct fnl_epoch *e, struct fnl_error 
                                        .feeder = &job->network.eval_feeder,
                                        .stop = job->request->stop,
                                        .stop_arg = job->request->stop_arg};
-    int rc = fnl__evaluate(&evaluator, job->validation_loader, job->validation->class_count, false,
-                           &result, err);
+    int rc = job->resident.validation
+                 ? fnl__resident_validate(job, &result, err)
+                 : fnl__evaluate(&evaluator, job->validation_loader, job->validation->class_count,
+                                 false, &result, err);
     if (rc != 0) {
         return rc == FNL_E_INTERRUPTED ? save_and_stop(job, err) : rc;
     }

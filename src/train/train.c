@@ -29,6 +29,7 @@ static void job_free(struct fnl__job *job)
     fnl_loader_free(job->test_loader);
     fnl_loader_free(job->validation_loader);
     fnl_loader_free(job->train_loader);
+    fnl__resident_free(&job->resident);
     fnl__network_free(&job->network);
     fnl_splits_free(job->splits);
     fnl_train_config_free(job->config);
@@ -187,6 +188,7 @@ static int prepare(struct fnl__job *job, struct fnl_error *err)
     int rc = load_data(job, err);
     rc = rc != 0 ? rc : prepare_network(job, err);
     rc = rc != 0 ? rc : make_loaders(job, err);
+    rc = rc != 0 ? rc : fnl__resident_prepare(job, err);
     if (rc == 0 && q->resume == NULL) {
         job->run.config_id = fnl_train_config_identity(job->config);
         rc = fnl__run_create(q->dir, q->config, job->config->directory, job->config->doc, &job->run,

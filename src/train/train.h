@@ -27,7 +27,7 @@ struct fnl_epoch {
 struct fnl_train_start {
     const char *run, *folder; /* id and path */
     const char *device;
-    const char *device_why;   /* what `auto` chose and why; "" when the device was given */
+    const char *device_why; /* what `auto` chose and why; "" when the device was given */
     int threads;
     bool threads_timed; /* chosen by timing, not by the user */
     size_t parameters;  /* trainable numbers */

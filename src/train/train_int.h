@@ -3,6 +3,7 @@
 #define FNL_TRAIN_TRAIN_INT_H
 
 #include "train/network.h"
+#include "train/resident.h"
 #include "train/run_folder.h"
 #include "train/state.h"
 
@@ -12,15 +13,16 @@ struct fnl__job {
     struct fnl_splits *splits;
     const struct fnl_dataset *validation; /* NULL: none; the test data when there is no split */
     struct fnl__network network;
+    struct fnl__resident resident;
     struct fnl__run run;
     struct fnl__state state;
     struct fnl_loader *train_loader, *validation_loader, *test_loader; /* NULL: no such data */
     uint64_t batches;                                                  /* of an epoch */
     bool threads_timed;
     char device_why[FNL_TRAIN_WHY]; /* see fnl_train_start */
-    uint32_t epochs_before; /* resumed with more epochs: how many they were; else 0 */
-    uint64_t saved_ns;      /* when last.ckpt was last written (or the loop began) */
-    uint64_t shown_ns;      /* when progress was last told */
+    uint32_t epochs_before;         /* resumed with more epochs: how many they were; else 0 */
+    uint64_t saved_ns;              /* when last.ckpt was last written (or the loop began) */
+    uint64_t shown_ns;              /* when progress was last told */
 };
 
 /* loop.c: all epochs that are left. */

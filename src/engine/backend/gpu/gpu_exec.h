@@ -18,6 +18,12 @@ void fnl__gpu_exec_free(struct fnl_gpu_exec *e); /* takes NULL */
  * fnl_exec_train_step. */
 int fnl__gpu_exec_run(struct fnl_gpu_exec *e, const struct fnl_feed *feed, bool train, double rate,
                       uint64_t step, struct fnl_step_result *ret, struct fnl_error *err);
+/* See fnl_exec_bind, fnl_exec_train_rows; rate NULL: without learning. */
+int fnl__gpu_exec_bind(struct fnl_gpu_exec *e, const struct fnl_exec_data *set,
+                       struct fnl_error *err);
+int fnl__gpu_exec_run_rows(struct fnl_gpu_exec *e, const struct fnl_exec_rows *rows,
+                           const double *rate, uint64_t step, struct fnl_step_result *ret,
+                           struct fnl_error *err);
 /* rows of the last run; src: an operand of the plan. */
 int fnl__gpu_exec_read(const struct fnl_gpu_exec *e, const struct fnl_operand *src, size_t rows,
                        float *dst, struct fnl_error *err);
