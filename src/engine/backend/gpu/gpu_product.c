@@ -13,6 +13,7 @@
     {                                                                                              \
         .file = {"gemm " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw),                      \
                  "conv " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw),                      \
+                 "conv_strided " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw),              \
                  "conv_weights " FNL_KERNEL_TILE_DEFINES(bm, bn, bk, tm, tn, ks, vw)},             \
         .rows = (bm),                                                                              \
         .columns = (bn),                                                                           \

@@ -5,7 +5,13 @@
 
 #include "engine/backend/gpu/gpu.h"
 
-enum fnl_gpu_product_file { FNL_GPU_GEMM, FNL_GPU_CONV, FNL_GPU_CONV_WEIGHTS, FNL_GPU_PRODUCTS };
+enum fnl_gpu_product_file {
+    FNL_GPU_GEMM,
+    FNL_GPU_CONV,
+    FNL_GPU_CONV_STRIDED,
+    FNL_GPU_CONV_WEIGHTS,
+    FNL_GPU_PRODUCTS
+};
 
 struct fnl_gpu_tile {
     const char *file[FNL_GPU_PRODUCTS]; /* with defines, as fnl__gpu_call takes it */
@@ -37,7 +43,7 @@ size_t fnl__gpu_cut_scratch(size_t M, size_t N, size_t K, size_t count, size_t s
  * thread-safe. */
 void fnl__gpu_cut_force(int tile, size_t splits);
 
-/* Flags of gemm.k, conv.k, conv_weights.k and split.k. */
+/* Flags of gemm.k, conv.k and split.k. */
 enum fnl_gpu_product_flags {
     FNL_GPU_A_K_FAST = 1,
     FNL_GPU_A_QUADS = 2,

@@ -6,7 +6,13 @@
 #include "engine/backend/gpu/gpu.h"
 
 /* gpu_linear.c, gpu_conv.c */
-#define FNL_GPU_PRODUCT_ROWS(X) X(matmul) X(gemm)
+#define FNL_GPU_PRODUCT_ROWS(X)                                                                    \
+    X(matmul)                                                                                      \
+    X(gemm)                                                                                        \
+    X(conv)                                                                                        \
+    X(conv_grad_data)                                                                              \
+    X(conv_grad_weights)                                                                           \
+    X(conv_grad_bias)
 
 /* gpu_elementwise.c */
 #define FNL_GPU_ELEMENTWISE_ROWS(X)                                                                \
