@@ -3,7 +3,7 @@
 enable_testing()
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 set(FNL_TEST_ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP"
-    "POCL_CACHE_DIR=${CMAKE_BINARY_DIR}/pocl"
+    "POCL_CACHE_DIR=${CMAKE_BINARY_DIR}/pocl" "FOURNIL_CACHE=${CMAKE_BINARY_DIR}/cache"
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"

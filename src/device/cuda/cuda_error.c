@@ -57,10 +57,7 @@ static const struct remedy {
     {FNL_CU_UNKNOWN, true, "try nvidia-smi: if it fails too, restart the machine"},
 };
 
-#define HINT_LOST                                                                                  \
-    "dmesg | grep -i xid tells what the driver saw; if it happens on another GPU too, please "     \
-    "report "                                                                                      \
-    "it"
+#define HINT_LOST "see what the driver noticed with: dmesg | grep -i xid"
 
 static const struct remedy *remedy_of(int result)
 {
