@@ -4,19 +4,26 @@
 #include <string.h>
 
 #include "cli/cmd.h"
+#include "cli/cmd_devices_int.h"
 #include "cli/print.h"
 #include "device/cpu.h"
 
 struct devices_options {
     bool json;
     const char *root;
+    int64_t timeout;
 };
 
-static const struct devices_options defaults = {.root = "/"};
+/* Where the kernel module is loaded at the first use, a machine with 16 GPUs takes ten seconds. */
+#define TIMEOUT_S 30
+
+static const struct devices_options defaults = {.root = "/", .timeout = TIMEOUT_S};
 
 static const struct fnl_opt options[] = {
     {"json", 0, FNL_OPT_FLAG, offsetof(struct devices_options, json),
      .help = "print all that is known as one JSON object"},
+    {"timeout", 0, FNL_OPT_INT, offsetof(struct devices_options, timeout), "SECONDS",
+     "how long a driver may take to answer (default: 30)", .min = 1, .max = 600},
     {"root", 0, FNL_OPT_STRING, offsetof(struct devices_options, root), "DIR",
      "read /proc and /sys below DIR", .complete = FNL_COMPLETE_DIR, .hidden = true},
     {NULL},
@@ -24,6 +31,7 @@ static const struct fnl_opt options[] = {
 
 static const struct fnl_example examples[] = {
     {"what is here", "fournil devices"},
+    {"the names for --device, one a line", "fournil devices --json | jq -r '.devices[].name'"},
     {"the instruction sets, one a line", "fournil devices --json | jq -r '.devices[0].isa[]'"},
     {NULL},
 };
@@ -59,9 +67,9 @@ static json_t *json_caches(const struct fnl_cpu *cpu)
     return list;
 }
 
-static int print_json(const struct fnl_cpu *cpu, struct fnl_error *err)
+static json_t *json_cpu(const struct fnl_cpu *cpu)
 {
-    json_t *device = json_pack(
+    return json_pack(
         "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         /* clang-format off */
         "name", "cpu",
@@ -81,7 +89,24 @@ static int print_json(const struct fnl_cpu *cpu, struct fnl_error *err)
         "memory_available_bytes", json_reading(&cpu->memory_available_bytes),
         "memory_limit_bytes", json_reading(&cpu->memory_limit_bytes));
     /* clang-format on */
-    return fnl_print_json(json_pack("{s:[o], s:s}", "devices", device, "auto", "cpu"), err);
+}
+
+/* list: NULL where only a captured tree is looked at. */
+static int print_json(const struct fnl_cpu *cpu, const struct fnl_accel_list *list,
+                      struct fnl_error *err)
+{
+    char why[FNL__DEVICES_WHY];
+    json_t *devices = json_pack("[o]", json_cpu(cpu));
+    if (list == NULL) {
+        return fnl_print_json(json_pack("{s:o, s:s}", "devices", devices, "auto", "cpu"), err);
+    }
+    fnl__devices_json(list, devices);
+    fnl__devices_why(list, why);
+    return fnl_print_json(json_pack("{s:o, s:s, s:s, s:o, s:o}", "devices", devices, "auto",
+                                    fnl__devices_auto(list), "auto_reason", why, "drivers",
+                                    fnl__devices_json_drivers(list), "libraries",
+                                    fnl__devices_json_libraries(list)),
+                          err);
 }
 
 /* "23.5 GiB"; "?" when unknown. */
@@ -157,17 +182,32 @@ static int run(const struct fnl_call *call, struct fnl_error *err)
     const struct devices_options *o = call->options;
     struct fnl_cpu cpu;
 
+    struct fnl_accel_list *list = NULL;
+    if (strcmp(o->root, "/") == 0) {
+        int rc = fnl_accel_list_create(fnl_accel_drivers, (int)o->timeout * 1000, &list, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
     fnl_cpu_probe(o->root, &cpu);
-    return o->json ? print_json(&cpu, err) : print_table(&cpu, err);
+    int rc = o->json ? print_json(&cpu, list, err) : print_table(&cpu, err);
+    if (rc == 0 && !o->json && list != NULL) {
+        rc = fnl__devices_print(list, err);
+    }
+    fnl_accel_list_free(list);
+    return rc;
 }
 
 const struct fnl_command fnl_cmd_devices = {
     .name = "devices",
     .summary = "list what can train here",
-    .description = "Lists the devices of this machine, one a line: the name to give to --device, "
-                   "what it is, how many of its CPUs this process may use, the instruction sets "
-                   "that decide which kernels run, and its memory.\n"
-                   "So far the CPU is the only kind of device.",
+    .description = "Lists the devices of this machine: the name to give to --device, what it is, "
+                   "its memory; of the CPU also how many this process may use and the instruction "
+                   "sets that decide which kernels run. Below stand the drivers of accelerators, "
+                   "with what is wrong where one is absent or broken, vendors' libraries, and what "
+                   "--device auto takes and why.\n"
+                   "Each driver is asked in a process of its own, so one that crashes or hangs "
+                   "costs no more than its line.",
     .options = options,
     .defaults = &defaults,
     .options_size = sizeof(struct devices_options),

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define LINE_WIDTH 80
+#include "cli/print.h"
+
 #define OPTION_COLUMN 26 /* where the text of an option starts */
 
 const struct fnl_help_entry fnl__help_statuses[] = {
@@ -21,35 +22,11 @@ const struct fnl_help_entry fnl__help_statuses[] = {
 const struct fnl_help_entry fnl__help_environment[] = {
     {"FOURNIL_DIR", "where runs are kept, when --dir is not given; .fournil by default"},
     {"FOURNIL_DATA", "one more folder in which relative data paths are looked for"},
+    {"FOURNIL_OPENCL", "off: no OpenCL; a path: this loader instead of libOpenCL.so.1"},
+    {"FOURNIL_CACHE", "folder of compiled GPU programs, empty: none; ~/.cache/fournil by default"},
     {"NO_COLOR", "when set and not empty, nothing is coloured"},
     {NULL, NULL},
 };
-
-/* Prints text from column `at`, wrapped, later lines indented to `indent`; ends the line. */
-static void print_wrapped(FILE *out, const char *text, int indent, int at)
-{
-    int column = at;
-
-    while (*text != '\0') {
-        int length = (int)strcspn(text, " \n");
-        if (column > indent && column + 1 + length > LINE_WIDTH) {
-            fprintf(out, "\n%*s", indent, "");
-            column = indent;
-        } else if (column > indent) {
-            fputc(' ', out);
-            column++;
-        }
-        fprintf(out, "%.*s", length, text);
-        column += length;
-        text += length;
-        if (*text == '\n') {
-            fprintf(out, "\n\n%*s", indent, ""); /* the next paragraph */
-            column = indent;
-        }
-        text += strspn(text, " \n");
-    }
-    fputc('\n', out);
-}
 
 const char *fnl__help_value(const struct fnl_opt *o, char out[FNL_HELP_VALUE])
 {
@@ -84,7 +61,7 @@ static void print_option(FILE *out, char letter, const char *name, const char *v
         used = 0;
     }
     fprintf(out, "%*s", OPTION_COLUMN - used, "");
-    print_wrapped(out, help, OPTION_COLUMN, OPTION_COLUMN);
+    fnl_print_wrapped(out, help, OPTION_COLUMN, OPTION_COLUMN);
 }
 
 static void print_options(FILE *out, const struct fnl_command *command)
@@ -111,7 +88,7 @@ static void print_list(FILE *out, const struct fnl_command *const *list)
     for (int i = 0; list[i] != NULL; i++) {
         if (!list[i]->hidden) {
             fprintf(out, "  %-*s  ", width, list[i]->name);
-            print_wrapped(out, list[i]->summary, width + 4, width + 4);
+            fnl_print_wrapped(out, list[i]->summary, width + 4, width + 4);
         }
     }
 }
@@ -139,8 +116,8 @@ static void print_example(FILE *out, const char *line)
     size_t left = strlen(line);
     const char *indent = "  ";
 
-    while (left + strlen(indent) > LINE_WIDTH && strpbrk(line, "'\"") == NULL) {
-        size_t length = LINE_WIDTH - strlen(indent) - strlen(" \\");
+    while (left + strlen(indent) > FNL_PRINT_WIDTH && strpbrk(line, "'\"") == NULL) {
+        size_t length = FNL_PRINT_WIDTH - strlen(indent) - strlen(" \\");
         while (length > 0 && line[length] != ' ') {
             length--;
         }
@@ -158,8 +135,8 @@ static void print_example(FILE *out, const char *line)
 void fnl_help_command(FILE *out, const struct fnl_command *command)
 {
     print_usage(out, command);
-    print_wrapped(out, command->description != NULL ? command->description : command->summary, 0,
-                  0);
+    fnl_print_wrapped(out, command->description != NULL ? command->description : command->summary,
+                      0, 0);
     if (command->subcommands != NULL) {
         fputs("\nCommands:\n", out);
         print_list(out, command->subcommands);

@@ -67,6 +67,31 @@ void fnl_print_styled(FILE *out, enum fnl_style style, const char *text)
     fputs("\033[0m", out);
 }
 
+void fnl_print_wrapped(FILE *out, const char *text, int indent, int at)
+{
+    int column = at;
+
+    while (*text != '\0') {
+        int length = (int)strcspn(text, " \n");
+        if (column > indent && column + 1 + length > FNL_PRINT_WIDTH) {
+            fprintf(out, "\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", length, text);
+        column += length;
+        text += length;
+        if (*text == '\n') {
+            fprintf(out, "\n\n%*s", indent, ""); /* the next paragraph */
+            column = indent;
+        }
+        text += strspn(text, " \n");
+    }
+    fputc('\n', out);
+}
+
 void fnl_print_error(const struct fnl_error *err)
 {
     fflush(stdout);

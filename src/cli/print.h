@@ -26,6 +26,11 @@ int fnl_print_width(FILE *out);
  * from a file) are shown as '?'. */
 void fnl_print_styled(FILE *out, enum fnl_style style, const char *text);
 
+/* Text from column `at`, wrapped at FNL_PRINT_WIDTH columns whatever the terminal's width (so that
+ * it looks the same in a mail or a bug report), later lines indented to `indent`; ends the line. */
+#define FNL_PRINT_WIDTH 80
+void fnl_print_wrapped(FILE *out, const char *text, int indent, int at);
+
 /* stderr: "fournil: error: message" and, when there is one, "  hint: ..." on the next line. */
 void fnl_print_error(const struct fnl_error *err);
 /* stderr: "fournil: warning: ..." / "fournil: ...". */

@@ -77,6 +77,17 @@ static int64_t speed_rank(const struct fnl_accel_info *i)
     return ((int64_t)i->capability_major * 100 + i->capability_minor) * 1000000 + i->compute_units;
 }
 
+bool fnl_accel_faster(const struct fnl_accel_info *a, const struct fnl_accel_info *b)
+{
+    return speed_rank(a) > speed_rank(b);
+}
+
+int fnl_accel_no_gpu(const struct fnl_error *why, struct fnl_error *err)
+{
+    return FNL_FAIL(err, DEVICE, why != NULL ? why->hint : NULL, "no GPU here: %s",
+                    why != NULL ? why->message : "the devices of the drivers here are processors");
+}
+
 int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err)
 {
     struct fnl_error why = FNL_ERROR_INIT;
@@ -87,7 +98,7 @@ int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err)
         (void)fnl_accel_drivers[d]->count(&count, why.code == 0 ? &why : NULL);
         for (int i = 0; i < count; i++) {
             if (fnl_accel_drivers[d]->info(i, &info, NULL) == 0 && !info.is_cpu &&
-                (!found || speed_rank(&info) > speed_rank(ret_info))) {
+                (!found || fnl_accel_faster(&info, ret_info))) {
                 *ret_info = info;
                 found = true;
             }
@@ -96,8 +107,7 @@ int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err)
             return 0;
         }
     }
-    return FNL_FAIL(err, DEVICE, why.hint, "no GPU here: %s",
-                    why.code != 0 ? why.message : "the devices of the drivers here are processors");
+    return fnl_accel_no_gpu(why.code != 0 ? &why : NULL, err);
 }
 
 void fnl_accel_close(struct fnl_accel *accel)

@@ -154,6 +154,10 @@ int fnl_accel_find(const char *name, struct fnl_accel_info *ret_info, struct fnl
 /* The device that `auto` takes: the fastest that is not the processor by another name. FNL_E_DEVICE
  * where there is none: the message says why. */
 int fnl_accel_best(struct fnl_accel_info *ret_info, struct fnl_error *err);
+/* Is a faster than b, as far as can be told without trying? */
+bool fnl_accel_faster(const struct fnl_accel_info *a, const struct fnl_accel_info *b);
+/* Fills err with "no GPU here: why"; why NULL: there are only processors. Returns FNL_E_DEVICE. */
+int fnl_accel_no_gpu(const struct fnl_error *why, struct fnl_error *err);
 /* Is the name of an accelerator's form ("cuda", "cuda:3", "opencl:0")? */
 bool fnl_accel_is_name(const char *name);
 

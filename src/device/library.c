@@ -28,6 +28,10 @@ static void *open_first(const char *const *names, const char **ret_name, struct 
             return library;
         }
         const char *text = is_hidden(names[i]) ? "No such file (hidden by a test)" : dlerror();
+        size_t named = strlen(names[i]); /* our message names the first too */
+        if (i == 0 && text != NULL && strncmp(text, names[i], named) == 0 && text[named] == ':') {
+            text += named + 1 + (text[named + 1] == ' ');
+        }
         if (text != NULL && (why[0] == 0 || strstr(why, "No such file") != NULL)) {
             size_t n = strnlen(text, sizeof why - 1);
             memcpy(why, text, n);
