@@ -2,9 +2,12 @@
 #include "device/opencl/cl_api.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct fnl__cl table;
 static struct fnl_error failure;
@@ -56,6 +59,20 @@ int fnl__cl_open(const struct fnl__cl **ret_cl, struct fnl_error *err)
     }
     *ret_cl = &table;
     return 0;
+}
+
+bool fnl__cl_denied(const char *dev, char *out, size_t size)
+{
+    /* AMD's compute interface, then the render nodes of all makers, which are numbered from 128. */
+    for (int i = -1; i < 64; i++) {
+        int n = i < 0 ? snprintf(out, size, "%s/kfd", dev)
+                      : snprintf(out, size, "%s/dri/renderD%d", dev, 128 + i);
+        if (n > 0 && (size_t)n < size && access(out, R_OK | W_OK) != 0 && errno == EACCES) {
+            return true;
+        }
+    }
+    out[0] = 0;
+    return false;
 }
 
 const char *fnl__cl_error_name(cl_int code)

@@ -6,6 +6,8 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_1_APIS
 #include <CL/cl.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -52,6 +54,10 @@ struct fnl__cl {
 /* The table, opened once for the process; never closed (drivers do not survive that). FNL_E_DEVICE
  * where there is no loader, or one without OpenCL 1.2. Thread-safe. */
 int fnl__cl_open(const struct fnl__cl **ret_cl, struct fnl_error *err);
+
+/* A GPU's file in this folder ("/dev") that is there and that this user may not open: its path, or
+ * false. Drivers then find no device and do not say why. */
+bool fnl__cl_denied(const char *dev, char *out, size_t size);
 
 /* "CL_OUT_OF_RESOURCES", or "OpenCL error" for a code without a name here. */
 const char *fnl__cl_error_name(cl_int code);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "device/accel_cache.h"
 #include "device/opencl/opencl_int.h"
@@ -17,6 +18,9 @@ static int build_failed(struct fnl__cl_accel *a, cl_program program, cl_int code
                         struct fnl_error *err)
 {
     char log[8192] = "";
+    if (code != CL_BUILD_PROGRAM_FAILURE) { /* the compiler was not at fault */
+        return fnl__cl_fail(a, code, "compiling", err);
+    }
     (void)a->cl->clGetProgramBuildInfo(program, a->device, CL_PROGRAM_BUILD_LOG, sizeof log - 1,
                                        log, NULL);
     log[sizeof log - 1] = 0;
@@ -91,7 +95,7 @@ static void keep_compiled(struct fnl__cl_accel *a, const struct fnl_accel_cache_
     size_t size = 0;
     if (a->cl->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
             CL_SUCCESS ||
-        size == 0) {
+        size == 0 || size > FNL_MAX_PROGRAM_BYTES) {
         return;
     }
     unsigned char *binary = fnl_malloc(size);
@@ -189,8 +193,10 @@ int fnl__cl_kernel_get(struct fnl_accel *accel, struct fnl_accel_prog *prog, con
     }
     snprintf(k->name, sizeof k->name, "%s", name);
     k->prog = prog;
-    (void)a->cl->clGetKernelWorkGroupInfo(k->kernel, a->device, CL_KERNEL_WORK_GROUP_SIZE,
-                                          sizeof k->max_group, &k->max_group, NULL);
+    if (a->cl->clGetKernelWorkGroupInfo(k->kernel, a->device, CL_KERNEL_WORK_GROUP_SIZE,
+                                        sizeof k->max_group, &k->max_group, NULL) != CL_SUCCESS) {
+        k->max_group = a->base.info.max_group;
+    }
     k->next = prog->kernels;
     prog->kernels = k;
     *ret_kernel = k;

@@ -37,8 +37,7 @@ int fnl__cl_fail(struct fnl__cl_accel *a, cl_int code, const char *what, struct 
                         (double)a->base.info.memory_bytes / 1048576.0);
     }
     if (tells_of_loss(code)) {
-        (void)FNL_FAIL(&a->lost, DEVICE_LOST,
-                       "look at the system's log (dmesg); then go on from the last checkpoint",
+        (void)FNL_FAIL(&a->lost, DEVICE_LOST, "the system's log (dmesg) says more",
                        "%s: the device was lost in %s (%s)", a->base.info.name, what,
                        fnl__cl_error_name(code));
         return fnl__cl_alive(a, err);
@@ -53,6 +52,20 @@ struct found {
     cl_platform_id platform;
     cl_device_id device;
 };
+
+/* No device: drivers of GPUs that may not open their files say nothing else. */
+static void explain_none(struct fnl_error *err)
+{
+    char path[64];
+    (void)FNL_FAIL(err, DEVICE,
+                   "install the driver of your GPU, or, to try things out, pocl-opencl-icd",
+                   "the OpenCL drivers here find no device");
+    if (fnl__cl_denied("/dev", path, sizeof path)) {
+        (void)FNL_FAIL(err, DEVICE, "sudo usermod -aG render,video $USER, then log in anew",
+                       "the OpenCL drivers here find no device, and this user may not open %s",
+                       path);
+    }
+}
 
 /* All devices of all platforms, at most FNL_MAX_ACCELS. */
 static int find_devices(const struct fnl__cl *cl, struct found *ret, int *ret_count,
@@ -82,8 +95,7 @@ static int find_devices(const struct fnl__cl *cl, struct found *ret, int *ret_co
     }
     *ret_count = count;
     if (count == 0) {
-        (void)FNL_FAIL(err, DEVICE, "fournil doctor looks for the cause",
-                       "the OpenCL drivers here find no device");
+        explain_none(err);
     }
     return 0;
 }
@@ -125,8 +137,9 @@ static bool has_extension(const struct fnl__cl *cl, cl_device_id d, const char *
     return at != NULL && (at[strlen(name)] == 0 || at[strlen(name)] == ' ');
 }
 
-static void read_info(const struct fnl__cl *cl, const struct found *f, int index,
-                      struct fnl_accel_info *ret)
+/* A driver may leave out anything but the name and the size of the memory. */
+static int read_info(const struct fnl__cl *cl, const struct found *f, int index,
+                     struct fnl_accel_info *ret, struct fnl_error *err)
 {
     struct fnl_accel_info i = {.compute_units = 0};
     char version[56], driver[56];
@@ -145,7 +158,12 @@ static void read_info(const struct fnl__cl *cl, const struct found *f, int index
     platform[sizeof platform - 1] = 0;
     snprintf(i.platform, sizeof i.platform, "%s", platform);
     (void)cl->clGetDeviceInfo(f->device, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    (void)cl->clGetDeviceInfo(f->device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
+    cl_int code =
+        cl->clGetDeviceInfo(f->device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
+    if (code != CL_SUCCESS || i.model[0] == 0) {
+        return FNL_FAIL(err, DEVICE, "restart the machine, or install the device's driver anew",
+                        "%s: the device does not answer (%s)", i.name, fnl__cl_error_name(code));
+    }
     (void)cl->clGetDeviceInfo(f->device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     (void)cl->clGetDeviceInfo(f->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
     (void)cl->clGetDeviceInfo(f->device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
@@ -157,6 +175,7 @@ static void read_info(const struct fnl__cl *cl, const struct found *f, int index
     i.has_f16 = has_extension(cl, f->device, "cl_khr_fp16");
     i.has_f64 = has_extension(cl, f->device, "cl_khr_fp64");
     *ret = i;
+    return 0;
 }
 
 /* The device of this number, or FNL_E_DEVICE. */
@@ -184,10 +203,7 @@ static int cl_info(int index, struct fnl_accel_info *ret_info, struct fnl_error 
     const struct fnl__cl *cl = NULL;
     struct found f;
     int rc = find_device(index, &cl, &f, err);
-    if (rc == 0) {
-        read_info(cl, &f, index, ret_info);
-    }
-    return rc;
+    return rc != 0 ? rc : read_info(cl, &f, index, ret_info, err);
 }
 
 /* ---- open and close ---- */
@@ -253,8 +269,8 @@ static int cl_open(int index, struct fnl_accel **ret_accel, struct fnl_error *er
     a->base.driver = &fnl_accel_opencl;
     a->cl = cl;
     a->device = f.device;
-    read_info(cl, &f, index, &a->base.info);
-    rc = make_queue(a, f.platform, err);
+    rc = read_info(cl, &f, index, &a->base.info, err);
+    rc = rc != 0 ? rc : make_queue(a, f.platform, err);
     if (rc != 0) {
         cl_close(&a->base);
         return rc;
