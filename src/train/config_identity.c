@@ -4,6 +4,7 @@
  * It is the CRC-32 of the tree as it means: kinds, keys and values in order, each with its length,
  * so that comments and layout count for nothing. `train.epochs` counts only where the learning
  * rates depend on it; elsewhere a run may be given more epochs, and its checkpoints stay good.
+ * `train.device` and `train.threads` never count: a run may go on elsewhere.
  * Recursion is bounded by FNL_MAX_YAML_DEPTH. */
 #include <string.h>
 #include <zlib.h>
@@ -12,8 +13,15 @@
 
 struct digest {
     uint32_t crc;
-    const struct fnl_yaml_node *without_epochs; /* the map whose `epochs` is left out, or NULL */
+    const struct fnl_yaml_node *train; /* the map of which some keys are left out */
+    bool with_epochs;
 };
+
+static bool is_left_out(const struct digest *d, const struct fnl_yaml_node *map, const char *key)
+{
+    return map == d->train && (strcmp(key, "device") == 0 || strcmp(key, "threads") == 0 ||
+                               (!d->with_epochs && strcmp(key, "epochs") == 0));
+}
 
 static void add(struct digest *d, char kind, const char *text)
 {
@@ -33,7 +41,7 @@ static void add_node(struct digest *d, const struct fnl_yaml_node *node)
     add(d, node->kind == FNL_YAML_MAP ? '{' : '[', "");
     for (size_t i = 0; i < node->count; i++) {
         if (node->kind == FNL_YAML_MAP) {
-            if (node == d->without_epochs && strcmp(node->key[i]->scalar, "epochs") == 0) {
+            if (is_left_out(d, node, node->key[i]->scalar)) {
                 continue;
             }
             add(d, 'k', node->key[i]->scalar);
@@ -45,10 +53,8 @@ static void add_node(struct digest *d, const struct fnl_yaml_node *node)
 
 uint32_t fnl_train_config_identity(const struct fnl_train_config *config)
 {
-    struct digest d = {0};
-    if (!fnl_schedule_needs_length(&config->schedule)) {
-        d.without_epochs = config->train_node;
-    }
+    struct digest d = {.train = config->train_node,
+                       .with_epochs = fnl_schedule_needs_length(&config->schedule)};
     add_node(&d, fnl_yaml_root(config->doc));
     return d.crc;
 }

@@ -32,7 +32,12 @@ int fnl_train_device_parse(const char *name, struct fnl_train_choice *ret, struc
             set_choice(ret, FNL_TRAIN_ACCELERATOR, info.name);
             return 0;
         }
-        return FNL_FAIL(err, DEVICE, why.hint, "\"%s\" is not available: %s", name, why.message);
+        rc = FNL_FAIL(err, DEVICE, why.hint, "\"%s\" is not available: %s", name, why.message);
+        if (strstr(why.hint, "fournil devices") == NULL) {
+            fnl_error_hint(err, "%s%swhat is here: fournil devices", why.hint,
+                           why.hint[0] != 0 ? "; " : "");
+        }
+        return rc;
     }
     const char *near = fnl_nearest_name(name, fnl_train_device_names);
     int rc = FNL_FAIL(err, CONFIG, "the devices here: fournil devices",

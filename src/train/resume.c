@@ -1,9 +1,11 @@
 /* resume.c - going on with a run.
  *
  * The run's own config.yaml rules. A configuration given with --resume (a file, --set, flags) must
- * say the same, else the result would be that of neither; the error names the key. Two may differ:
- * the thread count, where it changes nothing, and the epochs, when they are more and no learning
- * rate depends on them. Then the run ends as one that had them from the start, bit for bit. */
+ * say the same, else the result would be that of neither; the error names the key. Three may
+ * differ: the thread count, where it changes nothing; the epochs, when they are more and no
+ * learning rate depends on them (then the run ends as one that had them from the start, bit for
+ * bit); and the device, so that a run whose GPU was lost can be saved (that is said, for other
+ * devices round otherwise). */
 #include "train/resume.h"
 
 #include <stdio.h>
@@ -39,19 +41,32 @@ static int take_epochs(struct fnl__job *job, int64_t epochs, struct fnl_error *e
     return fnl_yaml_set(own->doc, assignment, err);
 }
 
+/* The run goes on elsewhere; its file says so from the moment its checkpoint was loaded. */
+static int take_device(struct fnl__job *job, const struct fnl_train_choice *device,
+                       struct fnl_error *err)
+{
+    struct fnl_train_config *own = job->config;
+    char assignment[48];
+    (void)snprintf(assignment, sizeof assignment, "train.device=%s", device->name);
+    if (job->device_before[0] == 0) {
+        memcpy(job->device_before, own->device.name, sizeof job->device_before);
+    }
+    own->device = *device;
+    return fnl_yaml_set(own->doc, assignment, err);
+}
+
 static int compare(struct fnl__job *job, const struct fnl_train_config *given,
                    struct fnl_error *err)
 {
     struct fnl_train_config *own = job->config;
     bool more = gives(given, "epochs") && given->epochs > own->epochs;
-    const char *may_differ[4] = {NULL};
-    int count = 0;
+    const char *may_differ[4] = {"train.device", NULL};
+    int count = 1;
+    bool moves =
+        given->device.kind != FNL_TRAIN_AUTO && strcmp(given->device.name, own->device.name) != 0;
     /* What was chosen by timing, or by an option at the start, stands in the run's file alone. */
     if (own->deterministic || !gives(given, "threads")) {
         may_differ[count++] = "train.threads";
-    }
-    if (given->device.kind == FNL_TRAIN_AUTO) {
-        may_differ[count++] = "train.device";
     }
     if (more || !gives(given, "epochs")) {
         may_differ[count++] = "train.epochs";
@@ -69,7 +84,8 @@ static int compare(struct fnl__job *job, const struct fnl_train_config *given,
     if (own->deterministic && given->threads > 0) {
         own->threads = given->threads;
     }
-    return more ? take_epochs(job, given->epochs, err) : 0;
+    int rc = moves ? take_device(job, &given->device, err) : 0;
+    return rc == 0 && more ? take_epochs(job, given->epochs, err) : rc;
 }
 
 /* job->config: the run's own. */
@@ -91,12 +107,46 @@ static int refuse_changes(struct fnl__job *job, struct fnl_error *err)
     return rc;
 }
 
+/* The device that the request asks for in so many words ("train.device=cpu"), or NULL. */
+static const char *asked_device(const struct fnl_train_request *q)
+{
+    static const char key[] = "train.device=";
+    const char *found = NULL;
+    for (int i = 0; i < q->assignment_count; i++) {
+        if (strncmp(q->assignments[i], key, sizeof key - 1) == 0) {
+            found = q->assignments[i];
+        }
+    }
+    return found != NULL && strcmp(found + sizeof key - 1, "auto") != 0 ? found : NULL;
+}
+
+/* The run's own configuration. Its device may be gone: then another one must be asked for. */
+static int load_own(struct fnl__job *job, struct fnl_error *err)
+{
+    const char *path = job->run.file[FNL__RUN_CONFIG], *asked = asked_device(job->request);
+    struct fnl_error gone = FNL_ERROR_INIT;
+    int rc = fnl_train_config_load(path, job->run.directory, NULL, 0, false, &job->config, &gone);
+    if (rc == FNL_E_DEVICE && asked != NULL) {
+        rc = fnl_train_config_load(path, job->run.directory, &asked, 1, false, &job->config, err);
+        (void)snprintf(job->device_before, sizeof job->device_before, "a device that is gone");
+        return rc;
+    }
+    if (rc == FNL_E_DEVICE) {
+        char hint[sizeof gone.hint], name[FNL__JOB_NAME];
+        (void)snprintf(hint, sizeof hint, "%s", gone.hint);
+        fnl_error_hint(&gone, "%s; or go on with: fournil train --resume %s --device cpu", hint,
+                       fnl__job_name(job, name));
+    }
+    if (rc != 0 && err != NULL) {
+        *err = gone;
+    }
+    return rc;
+}
+
 int fnl__resume_open(struct fnl__job *job, struct fnl_error *err)
 {
     int rc = fnl__run_open(job->request->dir, job->request->resume, &job->run, err);
-    rc = rc != 0 ? rc
-                 : fnl_train_config_load(job->run.file[FNL__RUN_CONFIG], job->run.directory, NULL,
-                                         0, false, &job->config, err);
+    rc = rc != 0 ? rc : load_own(job, err);
     if (rc != 0) {
         return rc;
     }
@@ -190,7 +240,13 @@ int fnl__resume_state(struct fnl__job *job, struct fnl_error *err)
         fnl__job_note(job, "run %s has no checkpoint yet: beginning anew", job->run.id);
     }
     rc = check_state(job, err);
-    if (rc == 0 && (job->run.ended || job->epochs_before > 0)) {
+    if (rc == 0 && job->device_before[0] != 0) {
+        fnl__job_note(job,
+                      "run %s goes on on %s, after %s: its result will not be that of a run on one "
+                      "device bit for bit",
+                      job->run.id, job->config->device.name, job->device_before);
+    }
+    if (rc == 0 && (job->run.ended || job->epochs_before > 0 || job->device_before[0] != 0)) {
         rc = fnl__run_reopen(&job->run, job->config->doc, err);
     }
     return rc != 0 ? rc : fnl__metrics_rewrite(&job->run, &job->state, err);

@@ -292,8 +292,12 @@ static void add_way_on(const struct fnl__job *job, int rc, struct fnl_error *err
     if (rc == FNL_E_DIVERGED && fnl_path_exists(job->run.file[FNL__RUN_LAST])) {
         fnl_error_hint(err, "%s; the last good weights are in %s", hint,
                        job->run.file[FNL__RUN_LAST]);
-    } else if ((rc == FNL_E_IO || rc == FNL_E_DEVICE_LOST) &&
-               !fnl_path_exists(job->run.file[FNL__RUN_SUMMARY])) {
+    } else if (rc == FNL_E_DEVICE_LOST && !fnl_path_exists(job->run.file[FNL__RUN_SUMMARY])) {
+        fnl_error_hint(err,
+                       "go on from the last checkpoint with: fournil train --resume %s (on the "
+                       "processor: --device cpu)%s%s",
+                       fnl__job_name(job, name), hint[0] != 0 ? "; " : "", hint);
+    } else if (rc == FNL_E_IO && !fnl_path_exists(job->run.file[FNL__RUN_SUMMARY])) {
         fnl_error_hint(err, "%s%sthen go on with: fournil train --resume %s", hint,
                        hint[0] != 0 ? "; " : "", fnl__job_name(job, name));
     }

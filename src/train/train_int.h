@@ -21,6 +21,7 @@ struct fnl__job {
     bool threads_timed;
     char device_why[FNL_TRAIN_WHY]; /* see fnl_train_start */
     uint32_t epochs_before;         /* resumed with more epochs: how many they were; else 0 */
+    char device_before[24];         /* resumed on another device: which it was; else "" */
     uint64_t saved_ns;              /* when last.ckpt was last written (or the loop began) */
     uint64_t shown_ns;              /* when progress was last told */
 };
