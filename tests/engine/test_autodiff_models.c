@@ -13,12 +13,16 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "device/accel.h"
 #include "engine/exec.h"
 #include "op_case.h"
 #include "train_golden.h"
 
+#define ACCELERATOR "opencl:0"
 #define LOSS_TOLERANCE 1e-4  /* relative, each step */
 #define PARAM_TOLERANCE 1e-6 /* normalised mean squared error, after the last step */
+
+static char no_accelerator[256]; /* why there is none */
 
 /* ---- the networks, as make_train_golden.py has them ---- */
 
@@ -251,6 +255,16 @@ static void three_shards_follow(void **state)
     follow(*state, "cpu", 3);
 }
 
+/* Forward, backward, update and running statistics, all on the device. */
+static void accelerator_follows(void **state)
+{
+    if (no_accelerator[0] != '\0') {
+        print_message("# SKIP " ACCELERATOR ": %s\n", no_accelerator);
+        skip();
+    }
+    follow(*state, ACCELERATOR, 1);
+}
+
 /* What shards compute does not depend on who runs them. */
 static void threads_change_no_bit(void **state)
 {
@@ -291,8 +305,8 @@ static void steps_allocate_nothing(void **state)
 /* A step whose loss is no number changes nothing, neither weights nor running statistics. */
 static void diverged_step_changes_nothing(void **state)
 {
-    static const char *const backends[] = {"ref", "cpu"};
-    for (int n = 0; n < 2; n++) {
+    static const char *const backends[] = {"ref", "cpu", ACCELERATOR};
+    for (int n = 0; n < (no_accelerator[0] == '\0' ? 3 : 2); n++) {
         struct bench b;
         open_bench(&b, *state, backends[n], 3, 1);
         train_step(&b, 0);
@@ -323,10 +337,17 @@ int main(void)
     } kinds[] = {{"ref follows PyTorch", reference_follows},
                  {"cpu follows PyTorch", cpu_follows},
                  {"cpu in 3 shards follows PyTorch", three_shards_follow},
+                 {ACCELERATOR " follows PyTorch", accelerator_follows},
                  {"threads change no bit", threads_change_no_bit},
                  {"steps allocate nothing", steps_allocate_nothing},
                  {"a diverged step changes nothing", diverged_step_changes_nothing}};
     enum { KINDS = sizeof kinds / sizeof kinds[0] };
+    struct fnl_accel *accel = NULL;
+    struct fnl_error err = FNL_ERROR_INIT;
+    if (fnl_accel_open(ACCELERATOR, &accel, &err) != 0) {
+        snprintf(no_accelerator, sizeof no_accelerator, "%.240s", err.message);
+    }
+    fnl_accel_close(accel);
     static struct golden_run runs[TRAIN_MAX_RUNS];
     static struct CMUnitTest tests[TRAIN_MAX_RUNS * KINDS];
     static char names[TRAIN_MAX_RUNS * KINDS][128];

@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "device/accel.h"
-#include "engine/backend/gpu/gpu.h"
 #include "op_case.h"
 
 #ifndef DEVICE /* test_ops_cuda.c has another */
@@ -22,16 +21,6 @@
 #endif
 
 static char why[256]; /* there is no device; empty: there is one */
-
-static bool has_row(enum fnl_op op)
-{
-    for (const struct fnl_op_impl *const *i = fnl_backend_gpu.impls; *i != NULL; i++) {
-        if ((*i)->op == op) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void skip_without_device(const char *name)
 {
@@ -57,10 +46,6 @@ static void matches_reference(void **state)
     char text[240] = "";
     int wrong = 0;
     skip_without_device(c->name);
-    if (!has_row(c->op)) {
-        print_message("# SKIP %s: no kernel for it yet\n", c->name);
-        skip();
-    }
     for (size_t i = 0; i < RUNS && i < sizeof runs / sizeof runs[0]; i++) {
         struct op_setup setup = {.backend = DEVICE,
                                  .shards = 1,

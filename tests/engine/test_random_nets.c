@@ -1,6 +1,7 @@
-/* Random networks on the CPU back end against the reference: what the planner does with operators
- * in any order - fusion, views, layouts, blocks of rows, lifetimes, branches that meet, outputs
- * read in the middle - must not change a number. Each seed is one network. */
+/* Random networks on the CPU back end, and on an accelerator, against the reference: what the
+ * planner does with operators in any order - fusion, views, layouts, blocks of rows, lifetimes,
+ * branches that meet, outputs read in the middle - must not change a number. Each seed is one
+ * network. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +15,13 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "device/accel.h"
 #include "engine/exec.h"
 #include "op_case.h"
 
 #define NETS 200
+#define ACCELERATED 140 /* of these also on an accelerator, which is opened for each */
+#define ACCELERATOR "opencl:0"
 /* Of 3,000 seeds, those whose gradients of zero are noisiest: back ends differ there by 4e-5 to
  * 2e-4 of all gradients, for the reason given at bias_is_lost. */
 static const uint32_t more_seeds[] = {1429, 2267, 2982};
@@ -28,6 +32,8 @@ static const uint32_t more_seeds[] = {1429, 2267, 2982};
 #define MAX_VALUES 40
 /* Normalised mean squared error. A value within rounding of a kink may fall on either side. */
 #define TOLERANCE 1e-5
+
+static char no_accelerator[256]; /* why there is none */
 
 struct net {
     struct fnl_rng rng;
@@ -435,51 +441,102 @@ static bool same(const struct numbers *got, const struct numbers *want, int shar
     return good;
 }
 
-static void cpu_is_reference(void **state)
-{
-    uint32_t seed = (uint32_t)(uintptr_t)*state;
+/* The network of a seed, its data, and what the reference makes of them. */
+struct trial {
     struct net n;
-    make_net(&n, seed);
-    float *x = fnl_calloc(PLAN_ROWS * n.row, sizeof *x);
+    float *x;
     int32_t labels[PLAN_ROWS];
-    assert_non_null(x);
-    for (size_t i = 0; i < PLAN_ROWS * n.row; i++) {
-        x[i] = fnl_rng_normal(&n.rng);
+    const void *input[2];
+    struct numbers want;
+};
+
+static void begin(struct trial *t, uint32_t seed)
+{
+    make_net(&t->n, seed);
+    t->x = fnl_calloc(PLAN_ROWS * t->n.row, sizeof *t->x);
+    assert_non_null(t->x);
+    for (size_t i = 0; i < PLAN_ROWS * t->n.row; i++) {
+        t->x[i] = fnl_rng_normal(&t->n.rng);
     }
     for (int i = 0; i < PLAN_ROWS; i++) {
-        labels[i] = (int32_t)pick(&n, CLASSES);
+        t->labels[i] = (int32_t)pick(&t->n, CLASSES);
     }
-    const void *input[] = {x, labels};
-    struct numbers want, got;
-    run_net(&n, "ref", 1, input, &want);
+    t->input[0] = t->x;
+    t->input[1] = t->labels;
+    run_net(&t->n, "ref", 1, t->input, &t->want);
+}
+
+static bool try(struct trial *t, const char *backend, int shards)
+{
+    struct numbers got;
+    run_net(&t->n, backend, shards, t->input, &got);
+    bool good = same(&got, &t->want, shards);
+    fnl_free(got.value);
+    return good;
+}
+
+static void end(struct trial *t)
+{
+    fnl_free(t->want.value);
+    fnl_free(t->x);
+    fnl_graph_free(t->n.g);
+}
+
+static void cpu_is_reference(void **state)
+{
+    struct trial t;
     bool good = true;
+    begin(&t, (uint32_t)(uintptr_t)*state);
     for (int shards = 1; shards <= 3; shards++) {
-        run_net(&n, "cpu", shards, input, &got);
-        good = same(&got, &want, shards) && good;
-        fnl_free(got.value);
+        good = try(&t, "cpu", shards) && good;
     }
     /* And with Winograd's algorithm in layers too small for it to pay. */
     setenv("FOURNIL_CONV", "winograd", 1);
-    run_net(&n, "cpu", 2, input, &got);
+    good = try(&t, "cpu", 2) && good;
     unsetenv("FOURNIL_CONV");
-    good = same(&got, &want, 2) && good;
-    fnl_free(got.value);
-    fnl_free(want.value);
-    fnl_free(x);
-    fnl_graph_free(n.g);
+    end(&t);
     assert_true(good);
+}
+
+static void accelerator_is_reference(void **state)
+{
+    if (no_accelerator[0] != '\0') {
+        print_message("# SKIP " ACCELERATOR ": %s\n", no_accelerator);
+        skip();
+    }
+    struct trial t;
+    begin(&t, (uint32_t)(uintptr_t)*state);
+    bool good = try(&t, ACCELERATOR, 1);
+    end(&t);
+    assert_true(good);
+}
+
+static void look_for_accelerator(void)
+{
+    struct fnl_accel *accel = NULL;
+    struct fnl_error err = FNL_ERROR_INIT;
+    if (fnl_accel_open(ACCELERATOR, &accel, &err) != 0) {
+        snprintf(no_accelerator, sizeof no_accelerator, "%.240s", err.message);
+    }
+    fnl_accel_close(accel);
 }
 
 int main(void)
 {
-    static struct CMUnitTest tests[NETS + MORE];
-    static char names[NETS + MORE][32];
-    for (size_t i = 0; i < NETS + MORE; i++) {
-        uint32_t seed = i < NETS ? (uint32_t)i + 1 : more_seeds[i - NETS];
-        snprintf(names[i], sizeof names[i], "random network %u", seed);
-        tests[i] = (struct CMUnitTest){.name = names[i],
-                                       .test_func = cpu_is_reference,
-                                       .initial_state = (void *)(uintptr_t)seed};
+    static struct CMUnitTest tests[NETS + MORE + ACCELERATED];
+    static char names[NETS + MORE + ACCELERATED][48];
+    look_for_accelerator();
+    for (size_t i = 0; i < NETS + MORE + ACCELERATED; i++) {
+        bool on_cpu = i < NETS + MORE;
+        uint32_t seed = i < NETS ? (uint32_t)i + 1
+                        : on_cpu ? more_seeds[i - NETS]
+                                 : (uint32_t)(i - NETS - MORE) + 1;
+        snprintf(names[i], sizeof names[i], "random network %u%s", seed,
+                 on_cpu ? "" : " on " ACCELERATOR);
+        tests[i] =
+            (struct CMUnitTest){.name = names[i],
+                                .test_func = on_cpu ? cpu_is_reference : accelerator_is_reference,
+                                .initial_state = (void *)(uintptr_t)seed};
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
