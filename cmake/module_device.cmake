@@ -18,7 +18,7 @@ set(ptx_table ${CMAKE_BINARY_DIR}/generated/embedded_ptx.c)
 if(CMAKE_CROSSCOMPILING)
   file(WRITE ${ptx_table} "#include \"device/cuda/embedded.h\"\n#include <stddef.h>\n"
        "const char fnl__cuda_embedded_by[] = \"\";\n"
-       "const struct fnl__cuda_embedded fnl__cuda_embedded[] = {{NULL, NULL, NULL}};\n")
+       "const struct fnl__cuda_embedded fnl__cuda_embedded[] = {{NULL, NULL, NULL, 0, 0}};\n")
 else()
   if(FNL_SANITIZE MATCHES "thread")
     set(embed off)

@@ -14,9 +14,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/buf.h"
 #include "base/files.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "device/cuda/nvrtc.h"
 #include "engine/kernels/kernels.h"
@@ -39,36 +41,44 @@ static int say(const struct embed *e, const struct fnl_error *err)
     return e->strict ? 1 : 0;
 }
 
-/* One line of PTX, as a literal. */
-static void append_line(struct fnl_buf *b, const char *line, size_t size)
-{
-    (void)fnl_buf_puts(b, "    \"");
-    for (size_t i = 0; i < size; i++) {
-        if (line[i] == '"' || line[i] == '\\') {
-            (void)fnl_buf_puts(b, "\\");
-        }
-        (void)fnl_buf_append(b, line + i, 1);
-    }
-    (void)fnl_buf_puts(b, "\\n\"\n");
-}
-
-static void append_ptx(struct fnl_buf *b, const char *ptx)
+/* Without the hint, and in the older version of the language. */
+static void clean(struct fnl_buf *b, const char *ptx)
 {
     for (const char *p = ptx; *p != 0;) {
         size_t size = strcspn(p, "\n"), blanks = strspn(p, " \t");
         if (strncmp(p, ".version ", 9) == 0) {
-            append_line(b, VERSION, strlen(VERSION));
+            (void)fnl_buf_puts(b, VERSION "\n");
         } else if (strncmp(p + blanks, HINT, strlen(HINT)) != 0) {
-            append_line(b, p, size);
+            (void)fnl_buf_append(b, p, size);
+            (void)fnl_buf_puts(b, "\n");
         }
         p += size + (p[size] != 0);
     }
 }
 
+/* The text deflated, as an array. */
+static int append_deflated(struct embed *e, const struct fnl_buf *text)
+{
+    uLongf size = compressBound(text->size);
+    Bytef *data = fnl_malloc(size);
+    if (data == NULL || text->failed ||
+        compress2(data, &size, (const Bytef *)text->data, text->size, 9) != Z_OK) {
+        fnl_free(data);
+        return FNL_E_NOMEM;
+    }
+    (void)fnl_buf_printf(&e->out, "static const unsigned char ptx_%d[] = {", e->count);
+    for (size_t i = 0; i < size; i++) {
+        (void)fnl_buf_printf(&e->out, "%s%d,", i % 24 == 0 ? "\n    " : "", data[i]);
+    }
+    (void)fnl_buf_puts(&e->out, "\n};\n\n");
+    fnl_free(data);
+    return 0;
+}
+
 static int embed_one(struct embed *e, const struct fnl_kernel_file *file, const char *defines)
 {
     struct fnl_error err = FNL_ERROR_INIT;
-    struct fnl_buf source;
+    struct fnl_buf source, text;
     char *ptx = NULL, name[128];
     size_t size = 0;
     (void)snprintf(name, sizeof name, "%s.k", file->name);
@@ -79,14 +89,20 @@ static int embed_one(struct embed *e, const struct fnl_kernel_file *file, const 
     const struct fnl__nvrtc_job job = {name, source.data, defines, ARCH, false};
     int rc = source.failed ? FNL_FAIL(&err, LIMIT, NULL, "%s: too large", name)
                            : fnl__nvrtc_compile(e->nvrtc, &job, &ptx, &size, NULL, &err);
+    fnl_buf_init(&text, FNL_MAX_PROGRAM_BYTES);
     if (rc == 0) {
-        (void)fnl_buf_printf(&e->out, "static const char ptx_%d[] =\n", e->count);
-        append_ptx(&e->out, ptx);
-        (void)fnl_buf_puts(&e->out, ";\n\n");
-        (void)fnl_buf_printf(&e->rows, "    {\"%s\", \"%s\", ptx_%d},\n", file->name, defines,
-                             e->count);
+        clean(&text, ptx);
+        rc = append_deflated(e, &text);
+    }
+    if (rc == FNL_E_NOMEM) {
+        rc = FNL_FAIL(&err, NOMEM, NULL, "%s: out of memory", name);
+    }
+    if (rc == 0) {
+        (void)fnl_buf_printf(&e->rows, "    {\"%s\", \"%s\", ptx_%d, sizeof ptx_%d, %zu},\n",
+                             file->name, defines, e->count, e->count, text.size);
         e->count++;
     }
+    fnl_buf_free(&text);
     fnl_free(ptx);
     fnl_buf_free(&source);
     return rc == 0 ? 0 : say(e, &err);
@@ -132,7 +148,7 @@ int main(int argc, char **argv)
                          e.nvrtc == NULL ? "" : fnl__nvrtc_version(e.nvrtc));
     (void)fnl_buf_printf(&e.out,
                          "const struct fnl__cuda_embedded fnl__cuda_embedded[] = {\n%s"
-                         "    {NULL, NULL, NULL},\n};\n",
+                         "    {NULL, NULL, NULL, 0, 0},\n};\n",
                          e.rows.data == NULL ? "" : e.rows.data);
     if (failed == 0 && (e.out.failed || e.rows.failed ||
                         fnl_file_write(argv[2], e.out.data, e.out.size, &err) != 0)) {

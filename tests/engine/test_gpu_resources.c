@@ -243,8 +243,11 @@ static void embedded_ptx_is_right_in_the_version_it_names(void **state)
         skip();
     }
     for (const struct fnl__cuda_embedded *e = fnl__cuda_embedded; e->name != NULL; e++) {
-        assert_non_null(strstr(e->ptx, "\n.version 7.4\n.target sm_75\n"));
-        assemble(ptxas, e->ptx);
+        char *ptx = fnl__cuda_embedded_ptx(e);
+        assert_non_null(ptx);
+        assert_non_null(strstr(ptx, "\n.version 7.4\n.target sm_75\n"));
+        assemble(ptxas, ptx);
+        fnl_free(ptx);
     }
 }
 

@@ -127,7 +127,10 @@ static int use_embedded(struct build *b, struct fnl_error *err)
         return FNL_E_NOTFOUND;
     }
     (void)snprintf(b->compiler, sizeof b->compiler, "the build's NVRTC %s", fnl__cuda_embedded_by);
-    return set_ptx(b, e->ptx, err);
+    char *ptx = fnl__cuda_embedded_ptx(e);
+    int rc = ptx == NULL ? out_of_memory(b, err) : set_ptx(b, ptx, err);
+    fnl_free(ptx);
+    return rc;
 }
 
 /* ---- loading ---- */
