@@ -28,6 +28,28 @@ struct fnl_gpu *gpu_step_device(void)
     return gpu;
 }
 
+struct fnl_accel_buf *gpu_step_put(struct fnl_gpu *gpu, const void *data, size_t bytes)
+{
+    struct fnl_accel *a = fnl__gpu_accel(gpu);
+    struct fnl_accel_buf *b = NULL;
+    assert_int_equal(a->driver->buf_alloc(a, bytes, &b, NULL), 0);
+    assert_int_equal(a->driver->put(a, b, 0, data, bytes, NULL), 0);
+    assert_int_equal(a->driver->sync(a, NULL), 0);
+    return b;
+}
+
+void gpu_step_get(struct fnl_gpu *gpu, struct fnl_accel_buf *b, void *data, size_t bytes)
+{
+    struct fnl_accel *a = fnl__gpu_accel(gpu);
+    assert_int_equal(a->driver->get(a, b, 0, data, bytes, NULL), 0);
+}
+
+void gpu_step_drop(struct fnl_gpu *gpu, struct fnl_accel_buf *b)
+{
+    struct fnl_accel *a = fnl__gpu_accel(gpu);
+    a->driver->buf_free(a, b);
+}
+
 void gpu_step_begin(struct gpu_step *t, struct fnl_gpu *gpu, enum fnl_op op, uint32_t seed)
 {
     static const struct fnl_attrs defaults = FNL_ATTRS_INIT;

@@ -24,6 +24,11 @@ struct gpu_step {
 /* NULL, with a line on stderr that says so, where there is no OpenCL device. */
 struct fnl_gpu *gpu_step_device(void);
 
+/* Memory of the device: made of bytes, read back, given back. */
+struct fnl_accel_buf *gpu_step_put(struct fnl_gpu *gpu, const void *data, size_t bytes);
+void gpu_step_get(struct fnl_gpu *gpu, struct fnl_accel_buf *b, void *data, size_t bytes);
+void gpu_step_drop(struct fnl_gpu *gpu, struct fnl_accel_buf *b);
+
 void gpu_step_begin(struct gpu_step *t, struct fnl_gpu *gpu, enum fnl_op op, uint32_t seed);
 /* Gives an operand its shape and place; shift: floats from an aligned address. */
 void gpu_step_operand(struct gpu_step *t, struct fnl_operand *o, size_t shift, int rank,

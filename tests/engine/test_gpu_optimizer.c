@@ -30,24 +30,17 @@ static void need_device(void)
 
 static struct fnl_accel_buf *put(const void *data, size_t bytes)
 {
-    struct fnl_accel *a = fnl__gpu_accel(gpu);
-    struct fnl_accel_buf *b = NULL;
-    assert_int_equal(a->driver->buf_alloc(a, bytes, &b, NULL), 0);
-    assert_int_equal(a->driver->put(a, b, 0, data, bytes, NULL), 0);
-    assert_int_equal(a->driver->sync(a, NULL), 0);
-    return b;
+    return gpu_step_put(gpu, data, bytes);
 }
 
 static void get(struct fnl_accel_buf *b, void *data, size_t bytes)
 {
-    struct fnl_accel *a = fnl__gpu_accel(gpu);
-    assert_int_equal(a->driver->get(a, b, 0, data, bytes, NULL), 0);
+    gpu_step_get(gpu, b, data, bytes);
 }
 
 static void drop(struct fnl_accel_buf *b)
 {
-    struct fnl_accel *a = fnl__gpu_accel(gpu);
-    a->driver->buf_free(a, b);
+    gpu_step_drop(gpu, b);
 }
 
 static void fill(struct fnl_rng *rng, float *x, float scale)
