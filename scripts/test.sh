@@ -2,7 +2,9 @@
 # test.sh - all tests: installs what they need (Debian packages, by apt-get, as root or through
 # sudo), then checkers, release build, sanitizer builds, fuzz corpora. The last line counts them.
 #
-#   sh scripts/test.sh [--peers] [--fast]
+#   sh scripts/test.sh [--peers] [--fast] [--gpu]
+#     --gpu    also tests/gpu/*.sh, on the GPUs that are here; without any it says so and counts
+#              them as skipped
 #     --peers  also tests/peers/*.sh: against other programs, each in an environment of its own
 #     --fast   the release build and the checkers only
 #   FOURNIL_FUZZ_SECONDS=20  also runs each fuzz target so long (libFuzzer)
@@ -14,12 +16,14 @@ cd "$(dirname "$0")/.."
 
 peers=false
 fast=false
+gpu=false
 for argument in "$@"; do
     case $argument in
     --peers) peers=true ;;
     --fast) fast=true ;;
+    --gpu) gpu=true ;;
     *)
-        echo "usage: sh scripts/test.sh [--peers] [--fast]" >&2
+        echo "usage: sh scripts/test.sh [--peers] [--fast] [--gpu]" >&2
         exit 2
         ;;
     esac
@@ -110,13 +114,15 @@ run_fuzz() { # SECONDS
     done
 }
 
-run_peers() {
-    for script in tests/peers/*.sh; do
+# run_scripts FOLDER: tests/FOLDER/*.sh, outside ctest.
+run_scripts() {
+    for script in tests/"$1"/*.sh; do
         [ -f "$script" ] || continue
-        name=peers/$(basename "$script" .sh)
-        log=build/test/peers.log
+        name=$1/$(basename "$script" .sh)
+        log=build/test/$1.log
         status=0
-        FOURNIL=$PWD/build/fournil sh "$script" > "$log" 2>&1 || status=$?
+        FOURNIL=$PWD/build/fournil sh "$script" "$PWD/build/fournil" "$PWD/build/release" \
+            > "$log" 2>&1 || status=$?
         {
             sed 's/^/1: /' "$log"
             case $status in
@@ -124,8 +130,8 @@ run_peers() {
             77) echo "1/1 Test #1: $name .***Skipped" ;;
             *) echo "1/1 Test #1: $name .***Failed" ;;
             esac
-        } > build/test/peers.ctest
-        awk -v name="$name" -f scripts/count_tests.awk build/test/peers.ctest > build/test/count.log
+        } > "build/test/$1.ctest"
+        awk -v name="$name" -f scripts/count_tests.awk "build/test/$1.ctest" > build/test/count.log
         cat build/test/count.log
         add "$(tail -n 1 build/test/count.log)"
     done
@@ -168,7 +174,10 @@ if [ -n "${FOURNIL_FUZZ_SECONDS-}" ]; then
     run_fuzz "$FOURNIL_FUZZ_SECONDS"
 fi
 if $peers; then
-    run_peers
+    run_scripts peers
+fi
+if $gpu; then
+    run_scripts gpu
 fi
 
 seconds=$(($(date +%s) - began))

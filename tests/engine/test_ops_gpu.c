@@ -20,6 +20,13 @@
 #define RUNS 100 /* of each case: all */
 #endif
 
+/* FOURNIL_TEST_DEVICE: another one (tests/gpu). */
+static const char *device(void)
+{
+    const char *name = getenv("FOURNIL_TEST_DEVICE");
+    return name != NULL ? name : DEVICE;
+}
+
 static char why[256]; /* there is no device; empty: there is one */
 
 static void skip_without_device(const char *name)
@@ -47,7 +54,7 @@ static void matches_reference(void **state)
     int wrong = 0;
     skip_without_device(c->name);
     for (size_t i = 0; i < RUNS && i < sizeof runs / sizeof runs[0]; i++) {
-        struct op_setup setup = {.backend = DEVICE,
+        struct op_setup setup = {.backend = device(),
                                  .shards = 1,
                                  .plan_rows = runs[i].plan_rows,
                                  .rows = runs[i].rows,
@@ -84,7 +91,7 @@ static void ties_go_to_the_first(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         static const char *const groups[] = {"256", "8"};
         for (size_t k = 0; k < 2; k++) {
-            struct op_setup setup = {DEVICE, 1, OP_ROWS, OP_ROWS, true, false};
+            struct op_setup setup = {device(), 1, OP_ROWS, OP_ROWS, true, false};
             char text[240] = "";
             setenv("FOURNIL_GPU_GROUP", groups[k], 1);
             if (!op_compare(&cases[i], &setup, text, sizeof text)) {
@@ -105,7 +112,7 @@ static void bad_label_is_nan(void **state)
         .op = FNL_OP_SOFTMAX_CROSS_ENTROPY,
         .in = {{OP_FED, "N,2", OP_NORMAL, logits}, {OP_LABELS, "N", OP_NORMAL, labels}},
         .rows = 3};
-    struct op_setup setup = {DEVICE, 1, 3, 3, false, false};
+    struct op_setup setup = {device(), 1, 3, 3, false, false};
     struct op_results got;
     skip_without_device(c.name);
     assert_int_equal(op_run(&c, &setup, &got, NULL), 0);
@@ -142,7 +149,7 @@ static void nan_comes_through(void **state)
                             .attrs = ops[k].attrs,
                             .in = {{OP_FED, ops[k].shape, OP_NORMAL, x}},
                             .rows = 3};
-        struct op_setup setup = {DEVICE, 1, 3, 3, false, false};
+        struct op_setup setup = {device(), 1, 3, 3, false, false};
         struct op_results r;
         size_t nans = 0;
         assert_int_equal(op_run(&c, &setup, &r, NULL), 0);
@@ -163,7 +170,7 @@ int main(int argc, char **argv)
     ENTER(argv);
     struct fnl_accel *accel = NULL;
     struct fnl_error err = FNL_ERROR_INIT;
-    if (fnl_accel_open(DEVICE, &accel, &err) != 0) {
+    if (fnl_accel_open(device(), &accel, &err) != 0) {
         snprintf(why, sizeof why, "%.240s", err.message);
     }
     fnl_accel_close(accel);
@@ -176,7 +183,7 @@ int main(int argc, char **argv)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(bad_label_is_nan);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nan_comes_through);
     for (int i = 0; i < op_case_count; i++) {
-        snprintf(names[i], sizeof names[i], DEVICE " is ref: %s", op_cases[i].name);
+        snprintf(names[i], sizeof names[i], "%s is ref: %s", device(), op_cases[i].name);
         tests[count++] = (struct CMUnitTest){.name = names[i],
                                              .test_func = matches_reference,
                                              .initial_state = (void *)(uintptr_t)&op_cases[i]};
