@@ -37,7 +37,7 @@ endif()
 # Missing initializers are zero by the language, and our tables rest on it.
 add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion
                     -Wmissing-prototypes -Wstrict-prototypes -ffp-contract=off -fno-math-errno
-                    -fvisibility=hidden -ffunction-sections -fdata-sections)
+                    -fvisibility=hidden -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections)
 if(FNL_WERROR)
   add_compile_options(-Werror)
 endif()
