@@ -19,6 +19,14 @@
  */
 #define FNL_K(name) FNL_K_EXPAND(FNL_ISA, name)
 
+/* avx512bf16 differs from avx512 in the bfloat16 products alone: only they are compiled for it, and
+ * its table has avx512's for the rest. */
+#if defined(__AVX512BF16__)
+#define FNL_FLOAT_K(name) FNL_K_JOIN(avx512, name)
+#else
+#define FNL_FLOAT_K(name) FNL_K(name)
+#endif
+
 /* Lanes of a vector: 16 with AVX-512, 8 otherwise (two SSE registers in the generic build). */
 #if defined(__AVX512F__)
 #define FNL_VL 16

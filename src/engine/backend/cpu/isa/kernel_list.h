@@ -7,7 +7,7 @@
 #include "engine/backend/cpu/isa/isa.h"
 
 /* clang-format off */
-#define FNL_KERNEL_LIST(X)                                                                        \
+#define FNL_FLOAT_KERNELS(X)                                                                      \
     /* panel.c, dense.c, matmul.c, conv*.c */                                                     \
     X(panel_pack) X(panel_unpack)                                                                 \
     X(dense_forward) X(dense_grad_weights) X(dense_grad_data) X(dense_scratch)                    \
@@ -28,16 +28,21 @@
     /* channels.c */                                                                              \
     X(channel_sums) X(channel_affine) X(channel_grad_sums) X(channel_grad) X(channel_bias_grad)   \
     /* optimizer.c, round.c */                                                                    \
-    X(update) X(gradient_norm2) X(round_bf16)                                                     \
+    X(update) X(gradient_norm2) X(round_bf16)
+#define FNL_BF16_KERNELS(X)                                                                       \
     /* bf16*.c */                                                                                 \
     X(dense_forward_bf16) X(dense_grad_weights_bf16) X(dense_grad_data_bf16)                      \
     X(dense_scratch_bf16)                                                                         \
     X(conv_forward_bf16) X(conv_grad_weights_bf16) X(conv_grad_data_bf16) X(conv_scratch_bf16)
 /* clang-format on */
 
-#define FNL_KERNEL_DECLARE(name) __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_K(name);
-FNL_KERNEL_LIST(FNL_KERNEL_DECLARE)
-#undef FNL_KERNEL_DECLARE
+#define FNL_FLOAT_DECLARE(name)                                                                    \
+    __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_FLOAT_K(name);
+#define FNL_BF16_DECLARE(name) __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_K(name);
+FNL_FLOAT_KERNELS(FNL_FLOAT_DECLARE)
+FNL_BF16_KERNELS(FNL_BF16_DECLARE)
+#undef FNL_FLOAT_DECLARE
+#undef FNL_BF16_DECLARE
 
 /* The table of this build. */
 extern const struct fnl_cpu_kernels FNL_K(table);

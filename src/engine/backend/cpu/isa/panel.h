@@ -6,8 +6,8 @@
 
 /* Shared by the files of this folder, one of each a build. */
 #define fnl_k_panel_copy FNL_K(panel_copy)
-#define fnl_k_panel_transpose FNL_K(panel_transpose)
-#define fnl_k_column_sums FNL_K(column_sums)
+#define fnl_k_panel_transpose FNL_FLOAT_K(panel_transpose)
+#define fnl_k_column_sums FNL_FLOAT_K(column_sums)
 
 /* to[r][0..FNL_PANEL) = from[r * ld + 0..columns), zero beyond; r < rows. */
 void fnl_k_panel_copy(size_t rows, size_t columns, const float *from, size_t ld, float *to);

@@ -8,10 +8,11 @@
 #else
 #define FNL_HAS_BF16 false
 #endif
-#define FNL_SLOT(name) .name = FNL_K(name),
+#define FNL_FLOAT_SLOT(name) .name = FNL_FLOAT_K(name),
+#define FNL_BF16_SLOT(name) .name = FNL_K(name),
 
 const struct fnl_cpu_kernels FNL_K(table) = {
     .isa = FNL_TEXT(FNL_ISA),
     .panel = FNL_PANEL,
-    FNL_KERNEL_LIST(FNL_SLOT).has_bf16 = FNL_HAS_BF16,
+    FNL_FLOAT_KERNELS(FNL_FLOAT_SLOT) FNL_BF16_KERNELS(FNL_BF16_SLOT).has_bf16 = FNL_HAS_BF16,
 };
