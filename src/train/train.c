@@ -259,7 +259,12 @@ static int finish(struct fnl__job *job, uint64_t begin_ns, struct fnl_train_resu
     if (rc != 0) {
         return rc;
     }
-    ret->device = job->network.backend;
+    /* A copy: the name lies in the configuration, which goes with the job. */
+    ret->device_read = fnl_strdup(job->network.backend);
+    if (ret->device_read == NULL) {
+        return FNL_FAIL(err, NOMEM, NULL, "run %s: out of memory", job->run.id);
+    }
+    ret->device = ret->device_read;
     ret->precision = fnl_precision_names[job->config->precision];
     ret->products = fnl__environment_products(job->network.backend, job->config->precision);
     ret->epochs = s->epoch;

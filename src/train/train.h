@@ -92,7 +92,7 @@ struct fnl_train_result {
      * test: rows, loss and accuracy). way_on: a line that says how it could go on, or why not. */
     bool had_ended;
     char way_on[FNL_WAY_ON];
-    char *device_read; /* had_ended: the text of `device` */
+    char *device_read; /* the text of `device` */
 };
 
 /* Trains. FNL_E_INTERRUPTED: stopped and saved, the hint says how to go on; FNL_E_DIVERGED: the

@@ -1,18 +1,19 @@
 /* dialect.h - OpenCL C and CUDA C++ as one language; it stands before every .k file.
  *
  * Rules of the dialect, which keep one source right in both:
- *  - a kernel is `KERNEL(name)(arguments)`, or `KERNEL_TILE(name, x, y)(...)` when its group's size is
- *    fixed; it returns nothing;
+ *  - a kernel is `KERNEL(name)(arguments)`, or `KERNEL_TILE(name, x, y)(...)` when its group's size
+ * is fixed; it returns nothing;
  *  - pointers to device memory are KPTR(type, name) arguments, and each is made ready by
- *    KUSE(type, name) before it is read (OpenCL cannot pass a pointer into a buffer, so the offset in
- *    bytes comes beside it); elsewhere they are spelled `GLOBAL type *`;
+ *    KUSE(type, name) before it is read (OpenCL cannot pass a pointer into a buffer, so the offset
+ * in bytes comes beside it); elsewhere they are spelled `GLOBAL type *`;
  *  - other arguments are i32, u32 or f32: no size_t, no bool, no struct;
  *  - LOCAL arrays stand at the top of a kernel; functions are DEVICE and static by nature;
- *  - no templates, no overloading, no references, no float atomics: sums over groups are made in two
- *    stages, in a fixed order, so that results are the same in every run;
+ *  - no templates, no overloading, no references, no float atomics: sums over groups are made in
+ * two stages, in a fixed order, so that results are the same in every run;
  *  - every work-item of a group reaches every BARRIER();
  *  - indices of elements are u32: a tensor has fewer than 2^32 elements (checked by the planner).
- * What CUDA alone has (tensor cores, shuffles) stands inside #ifdef K_CUDA beside the plain form. */
+ * What CUDA alone has (tensor cores, shuffles) stands inside #ifdef K_CUDA beside the plain form.
+ */
 #ifdef __OPENCL_VERSION__
 #define K_OPENCL 1
 typedef int i32;
@@ -133,10 +134,10 @@ typedef unsigned long long u64;
 #define K_PLUS(x, y) ((x) + (y))
 #define K_TREE_ADD(array, width) K_TREE(array, width, K_PLUS)
 #define K_TREE_MAX(array, width) K_TREE(array, width, k_max)
-/* A group works on `width` lines of numbers, with SIZE_X / width lanes each. near: neighbours in the
- * group work on neighbouring lines (whose elements are neighbours in memory), else on neighbouring
- * elements of one line. A lane's place in the LOCAL array of a K_TREE() is K_LANE * width + K_LINE,
- * which leaves line i's result in element i. */
+/* A group works on `width` lines of numbers, with SIZE_X / width lanes each. near: neighbours in
+ * the group work on neighbouring lines (whose elements are neighbours in memory), else on
+ * neighbouring elements of one line. A lane's place in the LOCAL array of a K_TREE() is K_LANE *
+ * width + K_LINE, which leaves line i's result in element i. */
 #define K_LANES(width) (SIZE_X / (width))
 #define K_LINE(width, near) ((near) ? LOCAL_X % (width) : LOCAL_X / K_LANES(width))
 #define K_LANE(width, near) ((near) ? LOCAL_X / (width) : LOCAL_X % K_LANES(width))
