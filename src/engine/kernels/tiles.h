@@ -8,6 +8,7 @@
  * of the third 8 for 16. On a processor 8 vectors of sums stay in the 16 registers of AVX2. */
 #define FNL_KERNEL_TILES(X)                                                                        \
     X(64, 128, 32, 4, 16, 1, 8)                                                                    \
+    X(32, 128, 32, 4, 16, 1, 8)                                                                    \
     X(64, 64, 32, 4, 16, 1, 8)                                                                     \
     X(128, 128, 16, 8, 8, 1, 4)                                                                    \
     X(64, 64, 16, 8, 4, 1, 4)                                                                      \
