@@ -4,6 +4,8 @@
 #include "engine/backend/gpu/gpu_product.h"
 #include "engine/backend/gpu/gpu_rows.h"
 
+#define MOST_STRIDED 1000000 /* rows or columns: (1000000 + 2 * 4096) * 4096 < 2^32 */
+
 struct shapes {
     size_t N, C, H, W, K, OH, OW, KH, KW; /* C and K of all groups */
     size_t groups, group_c, group_k;      /* channels of one group */
@@ -222,6 +224,13 @@ static int launch_data(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                        struct fnl_error *err)
 {
     struct view v = data_view(step, emit->rows);
+    /* The kernel divides by strides, up to 4096, in 32 bits. */
+    if (v.file == FNL_GPU_CONV_STRIDED &&
+        (v.columns > MOST_STRIDED || v.pixels / v.columns > MOST_STRIDED)) {
+        return FNL_FAIL(err, LIMIT, "train on --device cpu",
+                        "a convolution with strides on images of more than %d rows or columns",
+                        MOST_STRIDED);
+    }
     return launch_view(step, emit, &v, err);
 }
 
