@@ -1,6 +1,6 @@
 """pytorch_peer - one way of training with PyTorch, as a process that is told how many steps to time.
 
-    PYTHON pytorch_peer.py --model mlp|cnn|smooth --from DIR [--variant WORDS] [--threads N]
+    PYTHON pytorch_peer.py --model mlp|cnn|smooth --from DIR [--variant WORDS] [--threads N] [--device D]
 
 Starts from the weights and the order of samples that step_driver --dump wrote into DIR. Prints one JSON line when ready;
 then each line "time N" on standard input is answered by a line {"seconds": of N steps after a warm-up of N/10}, and
@@ -41,6 +41,9 @@ class Peer:
         self.net = pytorch_models.make_network(options.model)
         if "channels_last" in self.words:
             self.net = self.net.to(memory_format=torch.channels_last)
+        self.device = torch.device(options.device)
+        self.x, self.y, self.net = (t.to(self.device) for t in (self.x, self.y, self.net))
+        self.batches = [b.to(self.device) for b in self.batches]
         self.criterion = torch.nn.CrossEntropyLoss()
         self.reset()
         self.forward = self.make_forward()
@@ -74,10 +77,16 @@ class Peer:
     def time(self, steps):
         for _ in range(max(5, steps // 10)):
             self.step()
+        self.wait()
         start = time.perf_counter()
         for _ in range(steps):
             self.step()
+        self.wait()
         return time.perf_counter() - start
+
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def losses(self, file=None):
         self.reset()
@@ -90,7 +99,7 @@ class Peer:
 
     def record(self, file):
         for p in self.net.parameters() if file else []:
-            file.write(p.detach().contiguous().numpy().tobytes())
+            file.write(p.detach().contiguous().cpu().numpy().tobytes())
 
     def to_float64(self):
         self.x, self.net = self.x.double(), self.net.double()
@@ -102,6 +111,7 @@ def main():
     parser.add_argument("--from", dest="folder", required=True)
     parser.add_argument("--variant", default="eager")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="PyTorch's name of the device, such as cuda:0")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     peer = Peer(options)

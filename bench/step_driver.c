@@ -124,15 +124,73 @@ static void dump(const struct driver *d, const char *dir, struct fnl_error *err)
     fnl_free(order);
 }
 
-static void time_steps(struct driver *d, int steps, struct fnl_error *err)
+/* On an accelerator the data set lies there, and an epoch is one call: train/resident.c. */
+static void bind_data(struct driver *d, struct fnl_error *err)
 {
-    for (int i = 0; i < steps / 10; i++) {
-        one_step(d, err);
+    const struct fnl_dataset *set = &d->splits->train;
+    const struct fnl_normalization *n = &d->splits->normalization;
+    const struct fnl_exec_data data = {.count = set->count,
+                                       .dtype = set->dtype,
+                                       .x = set->samples,
+                                       .sample_size = set->sample_size,
+                                       .image_channels = (size_t)set->sample.dim[0],
+                                       .channels_last = set->sample.rank == 3,
+                                       .norm_channels = n->channels,
+                                       .mul = n->mul,
+                                       .add = n->add,
+                                       .labels = set->labels,
+                                       .targets = set->labels != NULL ? NULL : set->targets,
+                                       .target_size = set->target_size,
+                                       .input = d->network.train_feeder.input_at,
+                                       .target = d->network.train_feeder.target_at};
+    check(fnl_exec_bind(d->network.train_exec, &data, err), err);
+}
+
+static void bound_steps(struct driver *d, int steps, struct fnl_error *err)
+{
+    size_t batch = (size_t)d->config->batch, whole = d->splits->train.count / batch;
+    uint32_t *order = memory(d->splits->train.count, sizeof *order);
+    double *rate = memory(whole, sizeof *rate);
+    for (size_t i = 0; i < whole; i++) {
+        rate[i] = d->config->schedule.learning_rate;
     }
-    uint64_t before = d->samples, start = fnl_clock_ns();
+    for (size_t left = (size_t)steps; left > 0;) {
+        size_t now = left < whole ? left : whole;
+        struct fnl_exec_rows rows = {.count = now * batch, .order = order};
+        struct fnl_step_result result;
+        fnl_loader_order(d->loader, d->epoch++, order);
+        check(fnl_exec_train_rows(d->network.train_exec, &rows, rate, d->step + 1, &result, err),
+              err);
+        d->step += now;
+        d->samples += rows.count;
+        left -= now;
+    }
+    fnl_free(order);
+    fnl_free(rate);
+}
+
+static void run_steps(struct driver *d, int steps, struct fnl_error *err)
+{
+    if (fnl_exec_on_accelerator(d->network.train_exec)) {
+        bound_steps(d, steps, err);
+        return;
+    }
     for (int i = 0; i < steps; i++) {
         one_step(d, err);
     }
+}
+
+static void time_steps(struct driver *d, int steps, struct fnl_error *err)
+{
+    if (fnl_exec_on_accelerator(d->network.train_exec)) {
+        for (int i = 0; i < LOSSES; i++) { /* fed one by one, for the losses */
+            one_step(d, err);
+        }
+        bind_data(d, err);
+    }
+    run_steps(d, steps / 10, err);
+    uint64_t before = d->samples, start = fnl_clock_ns();
+    run_steps(d, steps, err);
     double seconds = (double)(fnl_clock_ns() - start) / 1e9;
     const struct fnl_cpu_kernels *k = fnl_cpu_kernels();
     printf("{\"steps\":%d,\"seconds\":%.9f,\"samples_per_s\":%.1f,\"isa\":\"%s\","

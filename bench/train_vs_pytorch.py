@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training steps a second, Fournil against PyTorch: same weights, same order of samples, in turn.
 
-    python3 bench/train_vs_pytorch.py [--model mlp|cnn|all] [--threads 1,2] [--repeat 5] [--busy]
+    python3 bench/train_vs_pytorch.py [--model mlp|cnn|all] [--threads 1,2] [--repeat 5] [--busy] [--device DEV]
                                       [--python PATH]... [--variant WAY]... [--build DIR] [--no-floor]
                                       [--json]
 
@@ -60,6 +60,11 @@ VARIANTS = {  # major version of PyTorch: variants
     2: ["eager", "eager+fused", "compile+fused"],
 }
 ONLY = []  # --variant: these alone
+DEVICE = ["cpu"]  # --device: where ours runs; the peer runs on the same GPU, or on the CPU beside OpenCL
+
+
+def on_accelerator():
+    return DEVICE[0] != "cpu"
 TRIALS = 3
 
 
@@ -87,12 +92,13 @@ class Driver:
         return out.stdout.decode()
 
     def time(self, model, cpus, threads, *sets):
-        args = [a for s in sets for a in ("--set", s)]
+        args = [a for s in [*sets, "train.device=" + DEVICE[0]] for a in ("--set", s)]
         return json.loads(self.run(model, cpus, "--steps", str(MODELS[model]["steps"]), "--threads",
                                    str(threads), *args))
 
     def follow(self, model, path):
-        return json.loads(self.run(model, os.sched_getaffinity(0), "--follow", path))
+        return json.loads(self.run(model, os.sched_getaffinity(0), "--follow", path, "--set",
+                                   "train.device=" + DEVICE[0]))
 
     def dump(self, model, folder):
         names = self.run(model, os.sched_getaffinity(0), "--dump", folder)
@@ -109,7 +115,8 @@ class Peer:
                    FOURNIL_DATA=data_sets.DATA)
         self.process = subprocess.Popen(
             [python, os.path.join(HERE, "pytorch_peer.py"), "--model", model, "--from", folder,
-             "--variant", variant, "--threads", str(threads)],
+             "--variant", variant, "--threads", str(threads), "--device",
+             DEVICE[0] if DEVICE[0].startswith("cuda") else "cpu"],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=lambda: os.sched_setaffinity(0, cpus))
         line = self.process.stdout.readline()
@@ -204,7 +211,8 @@ def compare_losses(driver, model, python, folder, ours):
 
 def compare(driver, model, threads, repeat, pythons, known):
     """One model at one number of threads: medians of rounds in turn."""
-    cpus = set(sorted(os.sched_getaffinity(0))[-threads:])
+    usable = sorted(os.sched_getaffinity(0))
+    cpus = set(usable if on_accelerator() else usable[-threads:])
     one = set(sorted(cpus)[-1:])
     speeds, result = {}, {"model": model, "threads": threads, "peers": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -213,9 +221,10 @@ def compare(driver, model, threads, repeat, pythons, known):
                              for python, major in pythons) if p]
         try:
             for _ in range(repeat):
-                sides = [("float32", cpus, threads, []),
-                         ("bfloat16", cpus, threads, ["train.precision=bfloat16"])]
-                if threads > 1:
+                sides = [("float32", cpus, threads, [])]
+                if not on_accelerator():
+                    sides.append(("bfloat16", cpus, threads, ["train.precision=bfloat16"]))
+                if threads > 1 and not on_accelerator():
                     sides.append(("one thread", one, 1, []))
                 for label, where, count, sets in sides:
                     out = driver.time(model, where, count, *sets)
@@ -238,8 +247,9 @@ def compare(driver, model, threads, repeat, pythons, known):
                 peer.close()
     del result["losses"]
     result["samples_per_s"] = medians["float32"]
-    result["bfloat16_ratio"] = medians["bfloat16"] / medians["float32"]
-    if threads > 1:
+    if "bfloat16" in medians:
+        result["bfloat16_ratio"] = medians["bfloat16"] / medians["float32"]
+    if "one thread" in medians:
         result["thread_ratio"] = medians["float32"] / medians["one thread"]
     return result
 
@@ -369,8 +379,9 @@ def print_own(results):
             rows.append(("against our one thread", f"{r['thread_ratio']:.2f}x",
                          f"{target}x" if target else "", r["thread_ratio"] >= target))
         why = "" if r["has_bf16"] else f" (emulated: {why_no_bf16(r['isa'])})"
-        rows.append(("bfloat16 against our float32" + why, f"{r['bfloat16_ratio']:.2f}x", "1.5x",
-                     r["bfloat16_ratio"] >= 1.5))
+        if "bfloat16_ratio" in r:
+            rows.append(("bfloat16 against our float32" + why, f"{r['bfloat16_ratio']:.2f}x", "1.5x",
+                         r["bfloat16_ratio"] >= 1.5))
         if "floor" in r:
             f = r["floor"]
             rows.append((f"of the floor: {1e6 * f['library_s']:,.0f} us in the fastest library, "
@@ -416,11 +427,16 @@ def main():
     parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--variant", action="append", default=[],
                         help="try only this way of the peer, such as eager (PyTorch as it comes)")
+    parser.add_argument("--device", default="cpu",
+                        help="where Fournil trains: cpu, cuda:N, opencl:N (the peer: the same GPU, or all CPUs)")
     parser.add_argument("--build", help="folder of step_driver and floor")
     parser.add_argument("--no-floor", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     ONLY.extend(options.variant)
+    DEVICE[0] = options.device
+    if on_accelerator():
+        options.threads, options.no_floor = str(len(os.sched_getaffinity(0))), True
     driver, pythons = Driver(options.build), find_pythons(options.python)
     if not pythons:
         print("no PyTorch: apt install python3-torch, or name a Python that has it by --python",
@@ -445,9 +461,12 @@ def main():
     elif options.busy:
         print_busy(results)
     else:
+        if on_accelerator():
+            print(f"Fournil on {DEVICE[0]}.\n")
         print_speeds(results)
-        print_losses(results)
-        print_own(results)
+        if not on_accelerator():
+            print_losses(results)
+            print_own(results)
 
 
 if __name__ == "__main__":

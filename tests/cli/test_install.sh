@@ -33,12 +33,7 @@ check "links of the installed pages lead somewhere" python3 "$work/links.py" "$w
 
 if grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build/CMakeCache.txt"; then
     bytes=$(wc -c < "$work/usr/bin/fournil")
-    # What NVRTC made of the GPU kernels at build time (FNL_EMBED_PTX) comes on top: a number and a
-    # comma for each byte.
-    ptx=$(tr -cd , < "$build/generated/embedded_ptx.c" | wc -c)
-    check "stripped, it is at most 2 MB ($((bytes - ptx)) bytes, and $ptx of PTX)" \
-        test "$((bytes - ptx))" -le 2000000
-    check "... and the PTX is at most 0.5 MB" test "$ptx" -le 500000
+    check "stripped, it is at most 2 MB ($bytes bytes)" test "$bytes" -le 2000000
     # Each library costs time before main: libcurl alone 6 ms, with the 30 that it brings.
     libraries=$(ldd "$work/usr/bin/fournil" | wc -l)
     check "it loads at most 16 libraries at start ($libraries)" test "$libraries" -le 16
