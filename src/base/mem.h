@@ -17,7 +17,8 @@ char *fnl_strndup(const char *s, size_t n);
 /* 64-byte aligned and zeroed; freed with fnl_free. Large blocks ask for transparent huge pages. */
 void *fnl_alloc_aligned(size_t size);
 /* Asks for huge pages for a large fresh block of any of the above that will be read here and there,
- * so that each jump does not cost a walk of the page tables. Advice only; before the first touch. */
+ * so that each jump does not cost a walk of the page tables. Advice only; before the first touch.
+ */
 void fnl_mem_huge(void *p, size_t size);
 void fnl_free(void *p); /* takes NULL */
 

@@ -36,8 +36,7 @@
     X(conv_forward_bf16) X(conv_grad_weights_bf16) X(conv_grad_data_bf16) X(conv_scratch_bf16)
 /* clang-format on */
 
-#define FNL_FLOAT_DECLARE(name)                                                                    \
-    __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_FLOAT_K(name);
+#define FNL_FLOAT_DECLARE(name) __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_FLOAT_K(name);
 #define FNL_BF16_DECLARE(name) __typeof__(*((struct fnl_cpu_kernels *)0)->name) FNL_K(name);
 FNL_FLOAT_KERNELS(FNL_FLOAT_DECLARE)
 FNL_BF16_KERNELS(FNL_BF16_DECLARE)
