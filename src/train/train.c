@@ -179,6 +179,10 @@ static int look_for_end(const struct fnl__job *job, struct fnl_train_result *ret
     /* Its config.yaml may have been given more epochs by hand. */
     ret->had_ended =
         rc == 0 && (ret->stopped_early || ret->epochs >= (uint32_t)job->config->epochs);
+    if (!ret->had_ended) { /* it goes on, and will say its own */
+        fnl_train_result_free(ret);
+        ret->device = NULL;
+    }
     return rc;
 }
 
