@@ -8,23 +8,7 @@ here=$(pwd)
 cd "$work" || exit 1
 
 python3 "$here/tests/cli/make_idx.py" 600 200
-cat > net.yaml << 'END'
-data:
-  format: idx
-  train: {images: train-images, labels: train-labels}
-  test: {images: test-images, labels: test-labels}
-  normalize: {mean: 0.5, std: 0.5}
-model:
-  - flatten
-  - dense: {units: 16, activation: relu}
-  - dense: {units: 4}
-train:
-  loss: sparse_categorical_crossentropy
-  optimizer: {name: sgd, learning_rate: 0.1}
-  batch: 32
-  epochs: 3
-  seed: 1
-END
+cp "$here/tests/cli/net.yaml" .
 
 # In what follows `end` is the last line of JSON, `lines` all of them.
 json() { # EXPRESSION

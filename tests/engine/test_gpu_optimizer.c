@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "engine/backend/gpu/gpu_rows.h"
+#include "engine/backend/gpu/gpu_update.h"
 #include "gpu_step.h"
 #include "op_case.h"
 
@@ -59,29 +60,9 @@ struct update {
 
 static int launch_update(struct update *u, const struct fnl_optimizer *o, bool scaled)
 {
-    struct fnl_gpu_call c;
-    fnl__gpu_call(&c, &u->emit, "optimizer", o->kind == FNL_SGD ? "sgd" : "adam");
-    fnl__gpu_u32(&c, COUNT);
-    fnl__gpu_buf(&c, u->control, 0);
-    fnl__gpu_buf(&c, u->rates, 0);
-    fnl__gpu_buf(&c, u->gradient, 0);
-    fnl__gpu_buf(&c, u->block[0], 0);
-    fnl__gpu_buf(&c, u->block[1], 0);
-    if (o->kind == FNL_SGD) {
-        fnl__gpu_f32(&c, o->momentum);
-        fnl__gpu_i32(&c, o->nesterov ? 1 : 0);
-        fnl__gpu_f32(&c, o->weight_decay);
-    } else {
-        fnl__gpu_buf(&c, u->block[2], 0);
-        fnl__gpu_f32(&c, o->beta1);
-        fnl__gpu_f32(&c, o->beta2);
-        fnl__gpu_f32(&c, o->epsilon);
-        fnl__gpu_f32(&c, o->weight_decay);
-        fnl__gpu_i32(&c, o->kind == FNL_ADAMW ? 1 : 0);
-    }
-    fnl__gpu_f32(&c, o->clip_value);
-    fnl__gpu_i32(&c, scaled ? 1 : 0);
-    return fnl__gpu_flat(&c, COUNT, NULL);
+    const struct fnl_gpu_update all = {o, COUNT, u->gradient, u->block, u->rates};
+    u->emit.control = u->control;
+    return fnl__gpu_update(&u->emit, &all, scaled, NULL);
 }
 
 static void check(const char *what, struct fnl_accel_buf *b, const float *want)
@@ -222,18 +203,9 @@ static void norm_of(const float *x, uint32_t group, size_t groups, float limit, 
     struct fnl_gpu_emit emit = {.gpu = gpu, .group = group};
     struct fnl_accel_buf *g = put(x, COUNT * sizeof *x), *p = put(partial, sizeof partial);
     struct fnl_accel_buf *k = put(control, sizeof control);
-    struct fnl_gpu_call c;
-    fnl__gpu_call(&c, &emit, "optimizer", "norm2");
-    fnl__gpu_u32(&c, COUNT);
-    fnl__gpu_buf(&c, g, 0);
-    fnl__gpu_buf(&c, p, 0);
-    assert_int_equal(fnl__gpu_grid(&c, groups, 1, 1, group, 1, NULL), 0);
-    fnl__gpu_call(&c, &emit, "optimizer", "norm2_scale");
-    fnl__gpu_u32(&c, groups);
-    fnl__gpu_buf(&c, p, 0);
-    fnl__gpu_buf(&c, k, 0);
-    fnl__gpu_f32(&c, limit);
-    assert_int_equal(fnl__gpu_grid(&c, 1, 1, 1, 256, 1, NULL), 0);
+    const struct fnl_gpu_update all = {.count = COUNT, .gradient = g};
+    emit.control = k;
+    assert_int_equal(fnl__gpu_norm(&emit, &all, p, groups, limit, NULL), 0);
     get(k, control, sizeof control);
     memcpy(ret_norm, &control[FNL_GPU_NORM], sizeof *ret_norm);
     memcpy(ret_scale, &control[FNL_GPU_SCALE], sizeof *ret_scale);

@@ -33,7 +33,7 @@
 
 static struct {
     bool ready;
-    void *library;
+    void *loader;
     char entry[64]; /* what fails; "": nothing */
     long at;
     bool forever;
@@ -108,7 +108,7 @@ static void *real(const char *name)
     if (!fake.ready) {
         const char *file = getenv("FAKE_OPENCL_REAL"), *fail = getenv("FAKE_OPENCL_FAIL");
         fake.ready = true;
-        fake.library = dlopen(file != NULL ? file : "libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+        fake.loader = dlopen(file != NULL ? file : "libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
         fake.devices = number("FAKE_OPENCL_DEVICES");
         fake.devices = fake.devices > MAX_DEVICES ? MAX_DEVICES : fake.devices;
         fake.bad = number("FAKE_OPENCL_BAD");
@@ -118,7 +118,7 @@ static void *real(const char *name)
             read_fail(fail);
         }
     }
-    return fake.library == NULL ? NULL : dlsym(fake.library, name);
+    return fake.loader == NULL ? NULL : dlsym(fake.loader, name);
 }
 
 /* Counts the call; the code it fails with, CL_SUCCESS when it does not. */

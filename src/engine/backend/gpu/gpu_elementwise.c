@@ -36,16 +36,29 @@ static const char *kernel_of(const struct fnl_node *node)
     }
 }
 
-static int launch_unary(const struct fnl_step *step, struct fnl_gpu_emit *emit,
-                        struct fnl_error *err)
+/* kernel(count, [factor,] inputs..., output), an element at a time; factor NULL: it takes none. */
+static int launch_elements(const struct fnl_step *step, struct fnl_gpu_emit *emit,
+                           const char *kernel, const float *factor, int inputs,
+                           struct fnl_error *err)
 {
     struct fnl_gpu_call c;
     size_t count = fnl__gpu_count(emit, &step->out[0]);
-    fnl__gpu_call(&c, emit, "elementwise", kernel_of(step->node));
+    fnl__gpu_call(&c, emit, "elementwise", kernel);
     fnl__gpu_u32(&c, count);
-    fnl__gpu_ptr(&c, &step->in[0]);
+    if (factor != NULL) {
+        fnl__gpu_f32(&c, *factor);
+    }
+    for (int i = 0; i < inputs; i++) {
+        fnl__gpu_ptr(&c, &step->in[i]);
+    }
     fnl__gpu_ptr(&c, &step->out[0]);
     return fnl__gpu_flat(&c, count, err);
+}
+
+static int launch_unary(const struct fnl_step *step, struct fnl_gpu_emit *emit,
+                        struct fnl_error *err)
+{
+    return launch_elements(step, emit, kernel_of(step->node), NULL, 1, err);
 }
 
 FNL_GPU_ROW(identity, IDENTITY, "p", launch_unary);
@@ -61,14 +74,7 @@ FNL_GPU_ROW(erf, ERF, "p", launch_unary);
 static int launch_leaky_relu(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                              struct fnl_error *err)
 {
-    struct fnl_gpu_call c;
-    size_t count = fnl__gpu_count(emit, &step->out[0]);
-    fnl__gpu_call(&c, emit, "elementwise", "leaky_relu");
-    fnl__gpu_u32(&c, count);
-    fnl__gpu_f32(&c, step->node->attrs.alpha);
-    fnl__gpu_ptr(&c, &step->in[0]);
-    fnl__gpu_ptr(&c, &step->out[0]);
-    return fnl__gpu_flat(&c, count, err);
+    return launch_elements(step, emit, "leaky_relu", &step->node->attrs.alpha, 1, err);
 }
 
 FNL_GPU_ROW(leaky_relu, LEAKY_RELU, "p", launch_leaky_relu);
@@ -78,14 +84,7 @@ FNL_GPU_ROW(leaky_relu, LEAKY_RELU, "p", launch_leaky_relu);
 static int launch_unary_grad(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                              struct fnl_error *err)
 {
-    struct fnl_gpu_call c;
-    size_t count = fnl__gpu_count(emit, &step->out[0]);
-    fnl__gpu_call(&c, emit, "elementwise", kernel_of(step->node));
-    fnl__gpu_u32(&c, count);
-    fnl__gpu_ptr(&c, &step->in[0]);
-    fnl__gpu_ptr(&c, &step->in[1]);
-    fnl__gpu_ptr(&c, &step->out[0]);
-    return fnl__gpu_flat(&c, count, err);
+    return launch_elements(step, emit, kernel_of(step->node), NULL, 2, err);
 }
 
 FNL_GPU_ROW(relu_grad, RELU_GRAD, "p", launch_unary_grad);
@@ -94,32 +93,17 @@ FNL_GPU_ROW(sigmoid_grad, SIGMOID_GRAD, "p", launch_unary_grad);
 FNL_GPU_ROW(tanh_grad, TANH_GRAD, "p", launch_unary_grad);
 FNL_GPU_ROW(erf_grad, ERF_GRAD, "p", launch_unary_grad);
 
-/* Two inputs and a factor. */
-static int launch_scaled_pair(const struct fnl_step *step, struct fnl_gpu_emit *emit,
-                              const char *kernel, float factor, struct fnl_error *err)
-{
-    struct fnl_gpu_call c;
-    size_t count = fnl__gpu_count(emit, &step->out[0]);
-    fnl__gpu_call(&c, emit, "elementwise", kernel);
-    fnl__gpu_u32(&c, count);
-    fnl__gpu_f32(&c, factor);
-    fnl__gpu_ptr(&c, &step->in[0]);
-    fnl__gpu_ptr(&c, &step->in[1]);
-    fnl__gpu_ptr(&c, &step->out[0]);
-    return fnl__gpu_flat(&c, count, err);
-}
-
 static int launch_leaky_relu_grad(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                                   struct fnl_error *err)
 {
-    return launch_scaled_pair(step, emit, "leaky_relu_grad", step->node->attrs.alpha, err);
+    return launch_elements(step, emit, "leaky_relu_grad", &step->node->attrs.alpha, 2, err);
 }
 
 static int launch_difference_grad(const struct fnl_step *step, struct fnl_gpu_emit *emit,
                                   struct fnl_error *err)
 {
-    double factor = (double)step->node->attrs.alpha / (double)emit->rows;
-    return launch_scaled_pair(step, emit, "difference", (float)factor, err);
+    const float factor = (float)((double)step->node->attrs.alpha / (double)emit->rows);
+    return launch_elements(step, emit, "difference", &factor, 2, err);
 }
 
 FNL_GPU_ROW(leaky_relu_grad, LEAKY_RELU_GRAD, "p", launch_leaky_relu_grad);

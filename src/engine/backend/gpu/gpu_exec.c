@@ -10,6 +10,7 @@
  * sets before it; (3) running statistics, which move in the forward pass, are copied aside before
  * it and put back by the host when the loss was not finite. */
 #include "engine/backend/gpu/gpu_exec_int.h"
+#include "engine/backend/gpu/gpu_update.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -8,8 +8,6 @@
 #include "engine/backend/gpu/gpu_params.h"
 #include "engine/params_int.h"
 
-#define FNL_GPU_NORM_GROUPS 64 /* first stage of the gradients' norm */
-
 /* What a recording was made for: another of these, another recording. */
 struct fnl_gpu_kind {
     size_t rows; /* 0: none */

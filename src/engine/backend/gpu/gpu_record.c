@@ -4,6 +4,7 @@
  * A recording is made once for each kind of run and never changed: where in the training it stands
  * it reads from the control buffer (enum fnl_gpu_control) and from tables by step. */
 #include "engine/backend/gpu/gpu_exec_int.h"
+#include "engine/backend/gpu/gpu_update.h"
 
 /* The operand of a value that is kept; value -1 when it has no place. */
 static struct fnl_operand operand_of(const struct fnl_gpu_exec *e, int value)
@@ -49,56 +50,21 @@ static int emit_loss(struct fnl_gpu_exec *e, struct fnl_error *err)
     return fnl__gpu_grid(&c, 1, 1, 1, 256, 1, err);
 }
 
-/* The norm of all gradients, in two stages. */
-static int emit_norm(struct fnl_gpu_exec *e, struct fnl_error *err)
-{
-    struct fnl_gpu_call c;
-    fnl__gpu_call(&c, &e->emit, "optimizer", "norm2");
-    fnl__gpu_u32(&c, e->params->trainable_size);
-    fnl__gpu_buf(&c, e->emit.space[FNL_SPACE_GRADIENT], 0);
-    fnl__gpu_buf(&c, e->partial, 0);
-    int rc = fnl__gpu_grid(&c, FNL_GPU_NORM_GROUPS, 1, 1, 256, 1, err);
-    fnl__gpu_call(&c, &e->emit, "optimizer", "norm2_scale");
-    fnl__gpu_u32(&c, FNL_GPU_NORM_GROUPS);
-    fnl__gpu_buf(&c, e->partial, 0);
-    fnl__gpu_buf(&c, e->emit.control, 0);
-    fnl__gpu_f32(&c, e->params->optimizer.clip_norm);
-    return rc != 0 ? rc : fnl__gpu_grid(&c, 1, 1, 1, 256, 1, err);
-}
-
 static int emit_update(struct fnl_gpu_exec *e, struct fnl_error *err)
 {
     const struct fnl_optimizer *o = &e->params->optimizer;
-    const struct fnl_gpu_params *ps = e->params->gpu;
-    size_t count = e->params->trainable_size;
+    const struct fnl_gpu_update u = {.optimizer = o,
+                                     .count = e->params->trainable_size,
+                                     .gradient = e->emit.space[FNL_SPACE_GRADIENT],
+                                     .block = e->params->gpu->block,
+                                     .rates = e->rates};
     bool clips = o->clip_norm > 0.0F;
-    int rc = clips ? emit_norm(e, err) : 0;
-    if (rc != 0 || count == 0) {
-        return rc;
+    if (u.count == 0) {
+        return 0;
     }
-    struct fnl_gpu_call c;
-    fnl__gpu_call(&c, &e->emit, "optimizer", o->kind == FNL_SGD ? "sgd" : "adam");
-    fnl__gpu_u32(&c, count);
-    fnl__gpu_buf(&c, e->emit.control, 0);
-    fnl__gpu_buf(&c, e->rates, 0);
-    fnl__gpu_buf(&c, e->emit.space[FNL_SPACE_GRADIENT], 0);
-    fnl__gpu_buf(&c, ps->block[0], 0);
-    fnl__gpu_buf(&c, ps->block[1], 0);
-    if (o->kind == FNL_SGD) {
-        fnl__gpu_f32(&c, o->momentum);
-        fnl__gpu_i32(&c, o->nesterov ? 1 : 0);
-        fnl__gpu_f32(&c, o->weight_decay);
-    } else {
-        fnl__gpu_buf(&c, ps->block[2], 0);
-        fnl__gpu_f32(&c, o->beta1);
-        fnl__gpu_f32(&c, o->beta2);
-        fnl__gpu_f32(&c, o->epsilon);
-        fnl__gpu_f32(&c, o->weight_decay);
-        fnl__gpu_i32(&c, o->kind == FNL_ADAMW ? 1 : 0);
-    }
-    fnl__gpu_f32(&c, o->clip_value);
-    fnl__gpu_i32(&c, clips ? 1 : 0);
-    return fnl__gpu_flat(&c, count, err);
+    int rc =
+        clips ? fnl__gpu_norm(&e->emit, &u, e->partial, FNL_GPU_NORM_GROUPS, o->clip_norm, err) : 0;
+    return rc != 0 ? rc : fnl__gpu_update(&e->emit, &u, clips, err);
 }
 
 /* Running statistics move in the forward pass: aside with them, for when the loss is not finite. */
