@@ -38,7 +38,14 @@ static void *open_first(const char *const *names, const char **ret_name, struct 
             why[n] = 0;
         }
     }
-    (void)FNL_FAIL(err, NOTFOUND, NULL, "%s: cannot be opened: %s", names[0], why);
+    /* The usual case. (Where something that it needs is missing, that has a name in front.) */
+    bool absent = strncmp(why, "cannot open shared object file: No such file", 44) == 0 ||
+                  strncmp(why, "No such file", 12) == 0;
+    if (absent) {
+        (void)FNL_FAIL(err, NOTFOUND, NULL, "%s is not installed", names[0]);
+    } else {
+        (void)FNL_FAIL(err, NOTFOUND, NULL, "%s: cannot be opened: %s", names[0], why);
+    }
     return NULL;
 }
 
