@@ -21,6 +21,7 @@ static bool is_hidden(const char *name)
 static void *open_first(const char *const *names, const char **ret_name, struct fnl_error *err)
 {
     char why[512] = "";
+    const char *said_of = names[0];
     for (size_t i = 0; names[i] != NULL; i++) {
         void *library = is_hidden(names[i]) ? NULL : dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         if (library != NULL) {
@@ -28,11 +29,12 @@ static void *open_first(const char *const *names, const char **ret_name, struct 
             return library;
         }
         const char *text = is_hidden(names[i]) ? "No such file (hidden by a test)" : dlerror();
-        size_t named = strlen(names[i]); /* our message names the first too */
-        if (i == 0 && text != NULL && strncmp(text, names[i], named) == 0 && text[named] == ':') {
+        size_t named = strlen(names[i]); /* our message names it too */
+        if (text != NULL && strncmp(text, names[i], named) == 0 && text[named] == ':') {
             text += named + 1 + (text[named + 1] == ' ');
         }
         if (text != NULL && (why[0] == 0 || strstr(why, "No such file") != NULL)) {
+            said_of = names[i];
             size_t n = strnlen(text, sizeof why - 1);
             memcpy(why, text, n);
             why[n] = 0;
@@ -44,7 +46,7 @@ static void *open_first(const char *const *names, const char **ret_name, struct 
     if (absent) {
         (void)FNL_FAIL(err, NOTFOUND, NULL, "%s is not installed", names[0]);
     } else {
-        (void)FNL_FAIL(err, NOTFOUND, NULL, "%s: cannot be opened: %s", names[0], why);
+        (void)FNL_FAIL(err, NOTFOUND, NULL, "%s: cannot be opened: %s", said_of, why);
     }
     return NULL;
 }
