@@ -188,7 +188,7 @@ int fnl__cifar_parse(const char *name, const char *data, size_t count, uint8_t *
 int fnl__zip_extract(const char *name, const char *data, size_t size, const char *member,
                      size_t max, char **ret_data, size_t *ret_size, struct fnl_error *err);
 
-/* ---- CSV (csv.c: text to fields; csv_table.c: fields to samples) ---- */
+/* ---- CSV (csv.c: text to fields; csv_table.c: fields to samples, by csv_int.h) ---- */
 struct fnl__csv_field {
     const char *text; /* not terminated */
     size_t size;
