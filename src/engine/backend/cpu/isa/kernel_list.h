@@ -16,7 +16,7 @@
     X(conv_forward) X(conv_grad_weights) X(conv_grad_data) X(conv_scratch)                        \
     /* winograd.c */                                                                              \
     X(winograd_forward) X(winograd_grad_weights) X(winograd_grad_data) X(winograd_scratch)        \
-    /* pool.c */                                                                                  \
+    /* pool_*.c */                                                                                \
     X(max_pool) X(max_pool_grad) X(max_pool_noted) X(max_pool_noted_grad)                         \
     X(average_pool) X(average_pool_grad)                                                          \
     /* elementwise.c */                                                                           \
