@@ -46,10 +46,12 @@ static inline int output(int size, int before, int after, int kernel, int stride
     return (size + before + after - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
-/* scratch: as many floats as scratch(shape, n) says. */
-static inline struct setting
-setting_new(const struct fnl_cpu_kernels *k, const struct conv_case *c, size_t n,
-            size_t (*scratch)(const struct fnl_conv_shape *s, size_t n))
+/* Floats of scratch the kernels under test want for n images. */
+typedef size_t scratch_fn(const struct fnl_cpu_kernels *k, const struct fnl_conv_shape *s,
+                          size_t n);
+
+static inline struct setting setting_new(const struct fnl_cpu_kernels *k, const struct conv_case *c,
+                                         size_t n, scratch_fn *scratch)
 {
     struct setting t = {.k = k, .n = n};
     t.s = (struct fnl_conv_shape){
@@ -79,7 +81,7 @@ setting_new(const struct fnl_cpu_kernels *k, const struct conv_case *c, size_t n
     t.bias = floats_random((size_t)c->K, 24);
     t.w = floats_aligned((size_t)c->group * group_panels(&t));
     pack(&t, t.plain.f, t.w.f);
-    t.scratch = floats_aligned(scratch(&t.s, n));
+    t.scratch = floats_aligned(scratch(k, &t.s, n));
     snprintf(t.name, sizeof(t.name), "%s, n=%zu: C=%d %dx%d K=%d %dx%d pad=%d,%d,%d,%d group=%d",
              k->isa, n, c->C, c->H, c->W, c->K, c->KH, c->KW, c->pad[0], c->pad[1], c->pad[2],
              c->pad[3], c->group);
@@ -96,10 +98,42 @@ static inline void setting_free(struct setting *t)
     floats_free(&t->scratch);
 }
 
-/* One product of a convolution: y[at_y] takes x[at_x] * w[at_w]. */
-typedef void term_fn(void *context, size_t at_y, size_t at_x, size_t at_w);
+/* What a test goes through: its cases with several numbers of images. */
+struct conv_table {
+    const struct conv_case *cases;
+    size_t count;
+    size_t images[4]; /* ends with 0 */
+    scratch_fn *scratch;
+};
 
-/* Calls term for every product of the convolution, straight from its definition. */
+/* Calls check for all of the table on every instruction set. */
+static inline void for_each_setting(const struct conv_table *table,
+                                    void (*check)(struct setting *t))
+{
+    const struct fnl_cpu_kernels *list[4];
+    int count = fnl_cpu_kernels_list(list);
+    for (int i = 0; i < count; i++) {
+        for (size_t c = 0; c < table->count; c++) {
+            for (const size_t *n = table->images; *n > 0; n++) {
+                struct setting t = setting_new(list[i], &table->cases[c], *n, table->scratch);
+                check(&t);
+                setting_free(&t);
+            }
+        }
+    }
+}
+
+/* One product of a convolution: y[at_y] takes x[at_x] * w[at_w]; x is 0 IN_PADDING. */
+typedef void term_fn(void *context, size_t at_y, size_t at_x, size_t at_w);
+#define IN_PADDING SIZE_MAX
+
+static inline float x_at(const struct setting *t, size_t at_x)
+{
+    return at_x == IN_PADDING ? 0 : t->x.f[at_x];
+}
+
+/* Calls term for every product of the convolution, straight from its definition: pixel by pixel,
+ * filter by filter, feature by feature. */
 static inline void for_each_term(const struct setting *t, term_fn *term, void *context)
 {
     const struct fnl_conv_shape *s = &t->s;
@@ -113,14 +147,13 @@ static inline void for_each_term(const struct setting *t, term_fn *term, void *c
                         const int kh = i / s->KW, kw = i % s->KW;
                         const int h = oh * s->stride_h - s->pad_top + kh * s->dilation_h;
                         const int w = ow * s->stride_w - s->pad_left + kw * s->dilation_w;
-                        if (h < 0 || h >= s->H || w < 0 || w >= s->W) {
-                            continue;
-                        }
+                        const bool inside = h >= 0 && h < s->H && w >= 0 && w < s->W;
                         const size_t pixel =
                             (n * (size_t)s->H + (size_t)h) * (size_t)s->W + (size_t)w;
                         for (int c = 0; c < group_C; c++) {
-                            term(context, at_y,
-                                 pixel * (size_t)s->C + (size_t)(f / group_K * group_C + c),
+                            const size_t at_x =
+                                pixel * (size_t)s->C + (size_t)(f / group_K * group_C + c);
+                            term(context, at_y, inside ? at_x : IN_PADDING,
                                  ((size_t)f * (size_t)(s->KH * s->KW) + (size_t)i) *
                                          (size_t)group_C +
                                      (size_t)c);
@@ -129,6 +162,21 @@ static inline void for_each_term(const struct setting *t, term_fn *term, void *c
                 }
             }
         }
+    }
+}
+
+/* Sums of gradients of the bias against dbias, which held `before` (or nothing: NULL). */
+static inline void check_bias(const struct setting *t, const char *what, const float *dbias,
+                              const float *before)
+{
+    const size_t K = (size_t)t->s.K;
+    for (size_t f = 0; f < K; f++) {
+        double sum = before ? (double)before[f] : 0, scale = fabs(sum);
+        for (size_t i = f; i < t->dy.count; i += K) {
+            sum += (double)t->dy.f[i];
+            scale += fabs((double)t->dy.f[i]);
+        }
+        check_sum(what, t->name, f, dbias[f], sum, scale);
     }
 }
 
@@ -161,19 +209,21 @@ static inline void sums_free(struct sums *s)
 static inline void forward_term(void *context, size_t at_y, size_t at_x, size_t at_w)
 {
     struct sums *s = context;
-    sums_add(s, at_y, (double)s->t->x.f[at_x] * (double)s->t->plain.f[at_w]);
+    sums_add(s, at_y, (double)x_at(s->t, at_x) * (double)s->t->plain.f[at_w]);
 }
 
 static inline void weights_term(void *context, size_t at_y, size_t at_x, size_t at_w)
 {
     struct sums *s = context;
-    sums_add(s, at_w, (double)s->t->x.f[at_x] * (double)s->t->dy.f[at_y]);
+    sums_add(s, at_w, (double)x_at(s->t, at_x) * (double)s->t->dy.f[at_y]);
 }
 
 static inline void data_term(void *context, size_t at_y, size_t at_x, size_t at_w)
 {
     struct sums *s = context;
-    sums_add(s, at_x, (double)s->t->dy.f[at_y] * (double)s->t->plain.f[at_w]);
+    if (at_x != IN_PADDING) {
+        sums_add(s, at_x, (double)s->t->dy.f[at_y] * (double)s->t->plain.f[at_w]);
+    }
 }
 
 #endif

@@ -21,22 +21,12 @@ static const struct conv_case cases[] = {
 };
 #define CASES (sizeof(cases) / sizeof(*cases))
 
-typedef void check_fn(struct setting *t);
-
-static void for_all(check_fn *check)
+static size_t scratch(const struct fnl_cpu_kernels *k, const struct fnl_conv_shape *s, size_t n)
 {
-    const struct fnl_cpu_kernels *list[4];
-    int count = fnl_cpu_kernels_list(list);
-    for (int i = 0; i < count; i++) {
-        for (size_t c = 0; c < CASES; c++) {
-            for (size_t n = 1; n <= 7; n += 3) {
-                struct setting t = setting_new(list[i], &cases[c], n, list[i]->winograd_scratch);
-                check(&t);
-                setting_free(&t);
-            }
-        }
-    }
+    return k->winograd_scratch(s, n);
 }
+
+static const struct conv_table table = {cases, CASES, {1, 4, 7}, scratch};
 
 /* Half of what check_sum allows for sums of this size. */
 static double greatest(const double *scale, size_t count)
@@ -79,7 +69,7 @@ static void check_forward(struct setting *t)
 static void forward_is_right_and_images_do_not_depend_on_neighbours(void **state)
 {
     (void)state;
-    for_all(check_forward);
+    for_each_setting(&table, check_forward);
 }
 
 static void check_grad_weights(struct setting *t)
@@ -113,7 +103,7 @@ static void check_grad_weights(struct setting *t)
 static void gradients_of_weights_are_right_in_blocks_too(void **state)
 {
     (void)state;
-    for_all(check_grad_weights);
+    for_each_setting(&table, check_grad_weights);
 }
 
 static void check_grad_data(struct setting *t)
@@ -142,15 +132,14 @@ static void check_grad_data(struct setting *t)
 static void gradients_of_data_are_right_in_blocks_too(void **state)
 {
     (void)state;
-    for_all(check_grad_data);
+    for_each_setting(&table, check_grad_data);
 }
 
 /* The panels' zero columns must stay zero, whatever the gradients: updates go over them too. */
 static void columns_beyond_the_filters_stay_zero(void **state)
 {
     (void)state;
-    struct setting t =
-        setting_new(fnl_cpu_kernels(), &cases[2], 3, fnl_cpu_kernels()->winograd_scratch);
+    struct setting t = setting_new(fnl_cpu_kernels(), &cases[2], 3, scratch);
     struct floats dw = floats_aligned(t.w.count);
     t.k->winograd_grad_weights(&t.s, t.n, t.x.f, t.dy.f, dw.f, t.scratch.f, true, true);
     const size_t panel = (size_t)t.k->panel;
