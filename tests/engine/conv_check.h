@@ -206,6 +206,10 @@ static inline void sums_free(struct sums *s)
     free(s->scale);
 }
 
+/* What an element's sum of absolute values says of its rounding error, made anew for kernels of
+ * which it says too little; NULL: it stays. */
+typedef void scale_fn(double *scale, size_t count);
+
 static inline void forward_term(void *context, size_t at_y, size_t at_x, size_t at_w)
 {
     struct sums *s = context;
@@ -224,6 +228,52 @@ static inline void data_term(void *context, size_t at_y, size_t at_x, size_t at_
     if (at_x != IN_PADDING) {
         sums_add(s, at_x, (double)s->t->dy.f[at_y] * (double)s->t->plain.f[at_w]);
     }
+}
+
+/* ---- gradients, whole and in blocks of images ---- */
+
+/* dw in panels against the sums, where `before` was there already (or nothing: NULL). */
+static inline void check_weights(const struct setting *t, const char *what, const float *dw,
+                                 const float *before, const struct sums *want)
+{
+    struct floats got = floats_new(t->plain.count);
+    unpack(t, dw, got.f);
+    for (size_t i = 0; i < got.count; i++) {
+        const double was = before ? (double)before[i] : 0;
+        check_sum(what, t->name, i, got.f[i], want->sum[i] + was, want->scale[i] + fabs(was));
+    }
+    floats_free(&got);
+}
+
+typedef void grad_data_fn(const struct fnl_conv_shape *s, size_t n, const float *dy, const float *w,
+                          float *dx, float *scratch, bool first_block);
+
+/* The gradient of the images is right, and the same in blocks, the weights rearranged by the
+ * first. */
+static inline void check_grad_data(struct setting *t, const char *what, grad_data_fn *grad_data,
+                                   scale_fn *scale)
+{
+    const size_t count = t->x.count, x_image = count / t->n, y_image = t->dy.count / t->n;
+    const size_t first = (t->n + 1) / 2;
+    struct sums want = sums_new(t, count);
+    for_each_term(t, data_term, &want);
+    if (scale) {
+        scale(want.scale, count);
+    }
+    struct floats dx = floats_new(count), blocks = floats_new(count);
+    memset(dx.f, 0xff, count * sizeof(float));
+    grad_data(&t->s, t->n, t->dy.f, t->w.f, dx.f, t->scratch.f, true);
+    for (size_t i = 0; i < count; i++) {
+        check_sum(what, t->name, i, dx.f[i], want.sum[i], want.scale[i]);
+    }
+    memset(blocks.f, 0xff, count * sizeof(float));
+    grad_data(&t->s, first, t->dy.f, t->w.f, blocks.f, t->scratch.f, true);
+    grad_data(&t->s, t->n - first, t->dy.f + first * y_image, t->w.f, blocks.f + first * x_image,
+              t->scratch.f, false);
+    assert_memory_equal(blocks.f, dx.f, count * sizeof(float));
+    floats_free(&dx);
+    floats_free(&blocks);
+    sums_free(&want);
 }
 
 #endif

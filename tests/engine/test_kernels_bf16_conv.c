@@ -200,7 +200,7 @@ static void data_pair(void *context, size_t at_y, size_t at_x, size_t at_w)
     pair_sum_add(&s->window[at], t->dy.f[at_y], t->plain.f[at_w]);
 }
 
-static void check_grad_data(struct setting *t)
+static void check_data(struct setting *t)
 {
     const size_t image = t->x.count / t->n, dy_image = t->dy.count / t->n;
     struct floats dx = floats_untouched(t->x.count), none = floats_aligned(t->w.count);
@@ -221,7 +221,7 @@ static void check_grad_data(struct setting *t)
 static void gradients_of_images_are_right(void **state)
 {
     (void)state;
-    for_each_setting(&table, check_grad_data);
+    for_each_setting(&table, check_data);
 }
 
 int main(void)

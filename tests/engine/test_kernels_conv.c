@@ -70,10 +70,10 @@ static void forward_is_right_and_images_do_not_depend_on_neighbours(void **state
 
 static void check_grad_weights(struct setting *t)
 {
-    const size_t count = t->plain.count, K = (size_t)t->s.K;
-    struct sums want = sums_new(t, count);
+    const size_t K = (size_t)t->s.K;
+    struct sums want = sums_new(t, t->plain.count);
     for_each_term(t, weights_term, &want);
-    struct floats dw = floats_aligned(t->w.count), got = floats_new(count), dbias = floats_new(K);
+    struct floats dw = floats_aligned(t->w.count), dbias = floats_new(K);
     for (int variant = 0; variant < 3; variant++) {
         const bool add = variant == 2;
         float *bias = variant > 0 ? dbias.f : NULL;
@@ -82,18 +82,12 @@ static void check_grad_weights(struct setting *t)
             memcpy(dbias.f, t->bias.f, K * sizeof(float));
         }
         t->k->conv_grad_weights(&t->s, t->n, t->x.f, t->dy.f, dw.f, bias, add, t->scratch.f);
-        unpack(t, dw.f, got.f);
-        for (size_t i = 0; i < count; i++) {
-            const double before = add ? (double)t->plain.f[i] : 0;
-            check_sum("conv_grad_weights", t->name, i, got.f[i], want.sum[i] + before,
-                      want.scale[i] + fabs(before));
-        }
+        check_weights(t, "conv_grad_weights", dw.f, add ? t->plain.f : NULL, &want);
         if (bias) {
             check_bias(t, "conv_grad_weights: bias", bias, add ? t->bias.f : NULL);
         }
     }
     floats_free(&dw);
-    floats_free(&got);
     floats_free(&dbias);
     sums_free(&want);
 }
@@ -104,33 +98,15 @@ static void gradients_of_weights_are_set_or_added_to(void **state)
     for_each_setting(&table, check_grad_weights);
 }
 
-static void check_grad_data(struct setting *t)
+static void check_data(struct setting *t)
 {
-    const size_t count = t->x.count, x_image = count / t->n, y_image = t->dy.count / t->n;
-    struct sums want = sums_new(t, count);
-    for_each_term(t, data_term, &want);
-    struct floats dx = floats_new(count), blocks = floats_new(count);
-    memset(dx.f, 0xff, count * sizeof(float));
-    t->k->conv_grad_data(&t->s, t->n, t->dy.f, t->w.f, dx.f, t->scratch.f, true);
-    for (size_t i = 0; i < count; i++) {
-        check_sum("conv_grad_data", t->name, i, dx.f[i], want.sum[i], want.scale[i]);
-    }
-    /* In blocks of images, the weights rearranged by the first. */
-    const size_t first = (t->n + 1) / 2;
-    memset(blocks.f, 0xff, count * sizeof(float));
-    t->k->conv_grad_data(&t->s, first, t->dy.f, t->w.f, blocks.f, t->scratch.f, true);
-    t->k->conv_grad_data(&t->s, t->n - first, t->dy.f + first * y_image, t->w.f,
-                         blocks.f + first * x_image, t->scratch.f, false);
-    assert_memory_equal(blocks.f, dx.f, count * sizeof(float));
-    floats_free(&dx);
-    floats_free(&blocks);
-    sums_free(&want);
+    check_grad_data(t, "conv_grad_data", t->k->conv_grad_data, NULL);
 }
 
 static void gradients_of_data_are_right_in_blocks_too(void **state)
 {
     (void)state;
-    for_each_setting(&table, check_grad_data);
+    for_each_setting(&table, check_data);
 }
 
 int main(void)

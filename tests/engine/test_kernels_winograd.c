@@ -28,14 +28,16 @@ static size_t scratch(const struct fnl_cpu_kernels *k, const struct fnl_conv_sha
 
 static const struct conv_table table = {cases, CASES, {1, 4, 7}, scratch};
 
-/* Half of what check_sum allows for sums of this size. */
-static double greatest(const double *scale, size_t count)
+/* Half of what check_sum allows for sums of the greatest size. */
+static void to_greatest(double *scale, size_t count)
 {
     double most = 0;
     for (size_t i = 0; i < count; i++) {
         most = fmax(most, scale[i]);
     }
-    return most / 2;
+    for (size_t i = 0; i < count; i++) {
+        scale[i] = most / 2;
+    }
 }
 
 static void check_forward(struct setting *t)
@@ -43,7 +45,7 @@ static void check_forward(struct setting *t)
     const size_t count = t->dy.count, K = (size_t)t->s.K;
     struct sums want = sums_new(t, count);
     for_each_term(t, forward_term, &want);
-    const double scale = greatest(want.scale, count) + 1;
+    to_greatest(want.scale, count);
     struct floats y = floats_new(count);
     for (int variant = 0; variant < 4; variant++) {
         const bool bias = variant & 1, relu = variant & 2;
@@ -52,7 +54,8 @@ static void check_forward(struct setting *t)
                                relu ? FNL_CPU_RELU : FNL_CPU_NONE, y.f, t->scratch.f, variant == 0);
         for (size_t i = 0; i < count; i++) {
             const double sum = want.sum[i] + (bias ? (double)t->bias.f[i % K] : 0);
-            check_sum("winograd_forward", t->name, i, y.f[i], relu ? fmax(sum, 0) : sum, scale);
+            check_sum("winograd_forward", t->name, i, y.f[i], relu ? fmax(sum, 0) : sum,
+                      want.scale[i] + 1);
         }
     }
     /* The last image alone gives the same bits. */
@@ -74,16 +77,12 @@ static void forward_is_right_and_images_do_not_depend_on_neighbours(void **state
 
 static void check_grad_weights(struct setting *t)
 {
-    const size_t count = t->plain.count;
-    struct sums want = sums_new(t, count);
+    struct sums want = sums_new(t, t->plain.count);
     for_each_term(t, weights_term, &want);
-    const double scale = greatest(want.scale, count);
-    struct floats dw = floats_aligned(t->w.count), got = floats_new(count);
+    to_greatest(want.scale, t->plain.count);
+    struct floats dw = floats_aligned(t->w.count);
     t->k->winograd_grad_weights(&t->s, t->n, t->x.f, t->dy.f, dw.f, t->scratch.f, true, true);
-    unpack(t, dw.f, got.f);
-    for (size_t i = 0; i < count; i++) {
-        check_sum("winograd_grad_weights", t->name, i, got.f[i], want.sum[i], scale);
-    }
+    check_weights(t, "winograd_grad_weights", dw.f, NULL, &want);
     /* In blocks of images: the same bits, padding of the panels too. */
     const size_t first = (t->n + 1) / 2, x_image = t->x.count / t->n, y_image = t->dy.count / t->n;
     struct floats blocks = floats_aligned(t->w.count);
@@ -96,7 +95,6 @@ static void check_grad_weights(struct setting *t)
     assert_memory_equal(blocks.f, dw.f, dw.count * sizeof(float));
     floats_free(&blocks);
     floats_free(&dw);
-    floats_free(&got);
     sums_free(&want);
 }
 
@@ -106,33 +104,15 @@ static void gradients_of_weights_are_right_in_blocks_too(void **state)
     for_each_setting(&table, check_grad_weights);
 }
 
-static void check_grad_data(struct setting *t)
+static void check_data(struct setting *t)
 {
-    const size_t count = t->x.count, x_image = count / t->n, y_image = t->dy.count / t->n;
-    struct sums want = sums_new(t, count);
-    for_each_term(t, data_term, &want);
-    const double scale = greatest(want.scale, count);
-    struct floats dx = floats_new(count), blocks = floats_new(count);
-    memset(dx.f, 0xff, count * sizeof(float));
-    t->k->winograd_grad_data(&t->s, t->n, t->dy.f, t->w.f, dx.f, t->scratch.f, true);
-    for (size_t i = 0; i < count; i++) {
-        check_sum("winograd_grad_data", t->name, i, dx.f[i], want.sum[i], scale);
-    }
-    const size_t first = (t->n + 1) / 2;
-    memset(blocks.f, 0xff, count * sizeof(float));
-    t->k->winograd_grad_data(&t->s, first, t->dy.f, t->w.f, blocks.f, t->scratch.f, true);
-    t->k->winograd_grad_data(&t->s, t->n - first, t->dy.f + first * y_image, t->w.f,
-                             blocks.f + first * x_image, t->scratch.f, false);
-    assert_memory_equal(blocks.f, dx.f, count * sizeof(float));
-    floats_free(&dx);
-    floats_free(&blocks);
-    sums_free(&want);
+    check_grad_data(t, "winograd_grad_data", t->k->winograd_grad_data, to_greatest);
 }
 
 static void gradients_of_data_are_right_in_blocks_too(void **state)
 {
     (void)state;
-    for_each_setting(&table, check_grad_data);
+    for_each_setting(&table, check_data);
 }
 
 /* The panels' zero columns must stay zero, whatever the gradients: updates go over them too. */
