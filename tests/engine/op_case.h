@@ -110,6 +110,15 @@ bool op_same_results(const struct op_results *got, const struct op_results *want
 /* The case on setup's back end against the reference. */
 bool op_compare(const struct op_case *c, const struct op_setup *setup, char *text, size_t size);
 
+/* ---- the edges (op_edges.c), for a cmocka test of any back end ---- */
+
+/* A label outside the classes makes a NaN, whatever lies around it in memory, and is never read by.
+ */
+void op_edges_bad_label_is_nan(const char *backend);
+/* A NaN must come through, or a network with a dead layer would train on as if nothing were; and it
+ * stays in its row. */
+void op_edges_nan_comes_through(const char *backend);
+
 /* Normalised mean squared error: sum (a - b)^2 / sum b^2; infinite where a is not finite. */
 double op_nmse(const float *a, const float *b, size_t count);
 
