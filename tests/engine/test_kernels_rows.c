@@ -286,6 +286,32 @@ static void check_layer_norm(const struct fnl_cpu_kernels *k)
     for_each_length(k, check_layer_norm_at);
 }
 
+static void check_bad_labels(const struct fnl_cpu_kernels *k)
+{
+    enum { M = 3, N = 5 };
+    static const int32_t bad[M] = {N, -1, 1000000000};
+    const float *x = filled_floats(M * N, -1.0F, 1.0F);
+    float *p = edge_floats(M * N), *loss = edge_floats(M), *dx = edge_floats(M * N);
+    k->softmax_cross_entropy(M, N, x, bad, loss, p);
+    k->softmax_cross_entropy_grad(M, N, p, bad, 0.5F, dx);
+    float *on_p = copied_floats(M * N, p);
+    k->softmax_cross_entropy_grad(M, N, on_p, bad, 0.5F, on_p);
+    for (size_t m = 0; m < M; m++) {
+        assert_true(isnan(loss[m]));
+    }
+    for (size_t i = 0; i < M * N; i++) {
+        check_close("dx", k->isa, i, (double)dx[i], 0.5 * (double)p[i], 1e-6, 1e-3);
+    }
+    assert_true(same_bits(dx, on_p, M * N));
+    edge_free_all();
+}
+
+static void a_label_that_names_no_class_reads_and_writes_nothing(void **state)
+{
+    (void)state;
+    for_each_table(check_bad_labels);
+}
+
 static void layer_norm_in_every_length(void **state)
 {
     (void)state;
@@ -372,6 +398,7 @@ int main(void)
         cmocka_unit_test(cross_entropy_and_its_gradient),
         cmocka_unit_test(a_loss_does_not_depend_on_its_neighbours),
         cmocka_unit_test(nan_in_a_row_makes_its_loss_nan),
+        cmocka_unit_test(a_label_that_names_no_class_reads_and_writes_nothing),
         cmocka_unit_test(layer_norm_in_every_length),
         cmocka_unit_test(layer_norm_gradient_by_finite_differences),
     };

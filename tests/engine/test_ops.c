@@ -147,11 +147,11 @@ static void reference_matches_golden(void **state)
     }
 }
 
-/* Not of "cpu": its kernels look no label over, the readers of data have refused bad ones. */
 static void bad_label_is_nan(void **state)
 {
     (void)state;
     op_edges_bad_label_is_nan("ref");
+    op_edges_bad_label_is_nan("cpu");
 }
 
 /* A window must hold a pixel, and classes stand in rows: refused before anything runs. */

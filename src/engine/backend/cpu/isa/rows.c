@@ -13,6 +13,8 @@
  *
  * Layer normalisation: J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer Normalization" (2016); variance
  * in two passes, so that a large mean costs no digits. */
+#include <math.h>
+
 #include "engine/backend/cpu/isa/kernel_list.h"
 #include "engine/backend/cpu/isa/vmath.h"
 
@@ -187,6 +189,12 @@ void FNL_K(softmax_grad)(size_t M, size_t N, bool log_form, const float *dy, con
 
 /* ---- softmax with cross-entropy ---- */
 
+/* A label outside the classes has no loss: NaN, and its gradient is as if it had none. */
+static inline bool is_class(int32_t label, size_t N)
+{
+    return (uint32_t)label < N;
+}
+
 /* loss = log(sum) - (x[label] - maximum), FNL_VL rows at a time: one log() for all. */
 void FNL_K(softmax_cross_entropy)(size_t M, size_t N, const float *x, const int32_t *label,
                                   float *loss, float *p)
@@ -197,7 +205,8 @@ void FNL_K(softmax_cross_entropy)(size_t M, size_t N, const float *x, const int3
         float chosen[FNL_VL] __attribute__((aligned(4 * FNL_VL)));
         for (size_t r = 0; r < rows; r++, x += N, p += N) {
             fnl_vf maximum;
-            float logit = x[label[m + r]]; /* before p, which may be x */
+            const int32_t own = label[m + r];
+            float logit = is_class(own, N) ? x[own] : NAN; /* before p, which may be x */
             sum[r] = softmax_row(N, x, p, &maximum)[0];
             chosen[r] = logit - maximum[0];
         }
@@ -214,13 +223,17 @@ void FNL_K(softmax_cross_entropy_grad)(size_t M, size_t N, const float *p, const
     if (dx != p) {
         row_scale(count, p, k, dx);
         for (size_t m = 0; m < M; m++) {
-            size_t at = m * N + (size_t)label[m];
-            dx[at] = (p[at] - 1.0F) * scale;
+            if (is_class(label[m], N)) {
+                size_t at = m * N + (size_t)label[m];
+                dx[at] = (p[at] - 1.0F) * scale;
+            }
         }
         return;
     }
     for (size_t m = 0; m < M; m++) {
-        dx[m * N + (size_t)label[m]] -= 1.0F;
+        if (is_class(label[m], N)) {
+            dx[m * N + (size_t)label[m]] -= 1.0F;
+        }
     }
     row_scale(count, dx, k, dx);
 }
